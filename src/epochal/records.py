@@ -131,7 +131,7 @@ class Metrics(Body, tag="metrics", frozen=True, kw_only=True):
 
 
 class System(Body, tag="system", frozen=True, kw_only=True):
-    """Numbers about the machine: percent, bytes, watts, degrees Celsius. By time, without a step."""
+    """Numbers about the machine (percent, bytes, watts, degrees Celsius), by time, not step."""
 
     values: dict[str, Number]
 
@@ -200,7 +200,7 @@ class ImageLogged(Body, tag="image", frozen=True, kw_only=True):
 
 
 class Evaluated(Body, tag="evaluation", frozen=True, kw_only=True):
-    """A run's weights measured on one split by one evaluator. The whole is in the blob `digest`."""
+    """A run's weights measured on one split by one evaluator. The blob `digest` holds it all."""
 
     digest: str
     """Blob of the `epochal.evaluation.Evaluation` document."""
@@ -266,7 +266,7 @@ class Finished(Body, tag="finished", frozen=True, kw_only=True):
     reason: str = ""
 
 
-# --- about a run: what a person says. `rev` is the highest seen + 1; the highest (rev, writer) wins -
+# --- about a run: what a person says. `rev` is the highest seen + 1; the highest wins -----------
 
 
 class Renamed(Body, tag="renamed", frozen=True, kw_only=True):
@@ -308,7 +308,7 @@ class StopRequested(Body, tag="stop", frozen=True, kw_only=True):
     reason: str = ""
 
 
-# --- about the workspace and its projects: governance. `prev` makes them a hash DAG -----------------
+# --- about the workspace and its projects: governance. `prev` makes them a hash DAG ------------
 
 
 class CharterChanged(Body, tag="charter", frozen=True, kw_only=True):
@@ -334,7 +334,7 @@ class Split(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DatasetTagged(Body, tag="dataset", frozen=True, kw_only=True):
-    """A dataset version has a tag. Created once; the manifest is the file `digest` in datasets/."""
+    """A dataset version has a tag. Created once; datasets/ holds the manifest by its digest."""
 
     name: str
     tag: str

@@ -1,0 +1,146 @@
+"""Files by content: written once, named by their BLAKE3 digest, verified when read."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from epochal.errors import Damaged, InvalidInput, NotFound
+from epochal.journal.folder import make_directory
+
+__all__ = ["Blobs", "digest_of", "digest_of_file"]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FICLONE = 0x40049409  # linux/fs.h: share the extents of another file, copy on write
+_PIECE = 1 << 20
+
+
+def digest_of(data: bytes) -> str:
+    """Return the BLAKE3 digest of `data`, 64 hex digits."""
+    from blake3 import blake3
+
+    return blake3(data).hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the BLAKE3 digest of the file at `path`, 64 hex digits."""
+    from blake3 import blake3
+
+    hasher = blake3()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            hasher.update(piece)
+    return hasher.hexdigest()
+
+
+class Blobs:
+    """A folder of immutable files.
+
+    A blob appears under its name only when it is whole and durable. Files are reflinked where
+    the file system can, else copied; never hard-linked, because trainers rewrite weights in
+    place and a hard link would change with them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, digest: str) -> Path:
+        """Return where the blob `digest` lies, or would lie."""
+        if not _DIGEST.fullmatch(digest):
+            raise InvalidInput(f"{digest!r} is not a digest", "64 lower-case hex digits are one")
+        return self.folder / digest[:2] / digest[2:]
+
+    def __contains__(self, digest: str) -> bool:
+        return self.path(digest).is_file()
+
+    def put(self, data: bytes) -> str:
+        """Store `data`; return its digest once it is durable."""
+        digest = digest_of(data)
+        if digest not in self:
+            with self._temporary() as (temporary, file):
+                file.write(data)
+                self._settle(file, temporary, digest)
+        return digest
+
+    def put_file(self, source: Path) -> str:
+        """Store a copy of the file at `source`; return its digest once the copy is durable.
+
+        The digest is that of the copy: a file that changes meanwhile cannot get a wrong name.
+        """
+        with source.open("rb") as original, self._temporary() as (temporary, file):
+            if not _reflink(original, file):
+                shutil.copyfileobj(original, file, _PIECE)
+            file.flush()
+            digest = digest_of_file(temporary)
+            if digest not in self:
+                self._settle(file, temporary, digest)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """Return the blob's bytes.
+
+        Raises
+        ------
+        NotFound
+            If it is not here.
+        Damaged
+            If its bytes do not have this digest.
+        """
+        try:
+            data = self.path(digest).read_bytes()
+        except FileNotFoundError:
+            raise NotFound(
+                f"the blob {digest[:12]} is not in {self.folder}",
+                "copy the workspace's blobs folder along with its runs",
+            ) from None
+        if digest_of(data) != digest:
+            raise Damaged(
+                f"the blob {digest[:12]} in {self.folder} is damaged",
+                "restore it from a backup; `epochal doctor` lists all damaged files",
+            )
+        return data
+
+    def _settle(self, file: BinaryIO, temporary: Path, digest: str) -> None:
+        file.flush()
+        os.fsync(file.fileno())
+        target = self.path(digest)
+        make_directory(target.parent)
+        temporary.rename(target)
+        fd = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def _temporary(self) -> _Temporary:
+        make_directory(self.folder)
+        return _Temporary(self.folder / f".part-{os.getpid()}-{secrets.token_hex(6)}")
+
+
+class _Temporary:
+    """A file that is gone afterwards unless it was renamed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> tuple[Path, BinaryIO]:
+        self.file = self.path.open("xb")
+        return self.path, self.file
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _reflink(source: BinaryIO, target: BinaryIO) -> bool:
+    try:
+        import fcntl
+
+        fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+    except (OSError, ImportError):
+        return False  # this file system, or another one than the source's: copy
+    return True

@@ -1,0 +1,299 @@
+"""The door for readers: one object that answers from the index and appends to the journals."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from epochal.errors import Ambiguous, NotFound
+from epochal.journal.author import author
+from epochal.journal.folder import Folder
+from epochal.journal.governance import append_governance
+from epochal.journal.writer import Writer
+from epochal.records import GOVERNANCE, AnyBody, Header, Status
+from epochal.store.blobs import Blobs
+from epochal.store.database import Database, index_path
+from epochal.store.documents import RunDocument
+from epochal.store.ingest import Ingest, IngestReport, decode_body, decode_header
+from epochal.store.liveness import status_of
+from epochal.store.points import PointStore
+
+__all__ = ["ConsoleText", "FileHealth", "Governed", "Store"]
+
+_decode_document = msgspec.json.Decoder(RunDocument).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Governed:
+    """A governance record as the index holds it."""
+
+    hash: str
+    t: int
+    writer: str
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleText:
+    """A portion of what a run printed."""
+
+    t: int
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileHealth:
+    """What is wrong with one journal file."""
+
+    path: str
+    run: str | None
+    damaged: int
+    missing: int
+    unknown: int
+    torn: int
+    """Bytes behind the last newline: a line that a crash tore, or one being written."""
+
+
+class Store:
+    """A workspace, read and appended to.
+
+    Whoever opens one first takes in what is new; `refresh` does so again. Not for training
+    processes: they write their journal and nothing else.
+
+    Parameters
+    ----------
+    folder
+        The workspace.
+    index
+        Where the index lies; by default `epochal.store.database.index_path` decides.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        index: Path | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.blobs = Blobs(folder.blobs)
+        self._db = Database(index or index_path(folder.root))
+        self.points = PointStore(self._db)
+        self._ingest = Ingest(folder, self._db, self.points)
+        self._writers: dict[str | None, Writer] = {}
+        self.refresh(progress)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the journals this store opened, and the index."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
+        self._db.close()
+
+    def refresh(self, progress: Callable[[int, int], None] | None = None) -> IngestReport:
+        """Take in what was appended since, by anybody."""
+        return self._ingest.refresh(progress)
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def record(self, body: AnyBody, run: str | None = None) -> str:
+        """Append one record by a person, make it durable, take it in.
+
+        Edits get their revision and governance records their links here.
+
+        Parameters
+        ----------
+        run
+            Id of the run it is about; None for a record of the workspace.
+
+        Returns
+        -------
+        str
+            The hash of a governance record, else ``writer:seq``.
+
+        Raises
+        ------
+        NotFound
+            If there is no such run.
+        """
+        writer = self._writer(run)
+        if isinstance(body, GOVERNANCE):
+            name = append_governance(writer, self.folder, body)
+        else:
+            if run is not None and "rev" in body.__struct_fields__:
+                body = msgspec.structs.replace(body, rev=self.run(run).rev + 1)
+            seq = writer.append(body)
+            writer.sync()
+            name = f"{writer.id}:{seq}"
+        self.refresh()
+        return name
+
+    def _writer(self, run: str | None) -> Writer:
+        if run not in self._writers:
+            if run is None:
+                self._writers[None] = Writer(self.folder.journal, author=author())
+            else:
+                document = self.run(run)
+                folder = self.folder.run_folder(run)
+                if folder is None:
+                    raise NotFound(f"the folder of run {document.name} is gone")
+                attempt = document.attempts[-1].number if document.attempts else 1
+                self._writers[run] = Writer(
+                    folder / "journal", run=run, attempt=attempt, author=author()
+                )
+        return self._writers[run]
+
+    # --- runs ----------------------------------------------------------------------------------
+
+    def projects(self) -> list[str]:
+        """Return the names of all projects that have runs, sorted."""
+        return [p for (p,) in self._db.rows("SELECT DISTINCT project FROM run ORDER BY project")]
+
+    def run(self, run: str) -> RunDocument:
+        """Return the run with exactly this id."""
+        found = self._db.rows("SELECT document FROM run WHERE id = ?", (run,))
+        if not found:
+            raise NotFound(f"no run {run!r}", "`epochal runs` lists them")
+        return _decode_document(found[0][0])
+
+    def runs(self, project: str | None = None, *, trashed: bool = False) -> list[RunDocument]:
+        """Return all runs of a project (None: of all), oldest first.
+
+        Parameters
+        ----------
+        trashed
+            Return those in the trash instead of those that are not.
+        """
+        where, parameters = ("WHERE project = ?", (project,)) if project is not None else ("", ())
+        documents = (
+            _decode_document(text)
+            for (text,) in self._db.rows(
+                f"SELECT document FROM run {where} ORDER BY created, id",
+                parameters,
+            )
+        )
+        return [d for d in documents if d.trashed == trashed]
+
+    def changed_since(self, change: int) -> tuple[list[RunDocument], int]:
+        """Return the runs that changed after `change`, and the number to ask with next."""
+        rows = self._db.rows(
+            "SELECT document, change FROM run WHERE change > ? ORDER BY change", (change,)
+        )
+        return [_decode_document(text) for text, _ in rows], rows[-1][1] if rows else change
+
+    def find_run(self, text: str, project: str | None = None) -> RunDocument:
+        """Return the run that `text` names: a name, ``project/name``, an id or its prefix.
+
+        Raises
+        ------
+        NotFound
+            If nothing fits; the message names what comes close.
+        Ambiguous
+            If several runs fit; the message lists their ids.
+        """
+        in_project, _, name = text.rpartition("/")
+        found = self._named(text, project)
+        if not found and in_project:
+            found = self._named(name, in_project)
+        if not found:
+            found = [
+                (run, name, created)
+                for run, name, created in self._db.rows(
+                    "SELECT id, name, created FROM run WHERE substr(id, 1, ?) = ?"
+                    " ORDER BY created",
+                    (len(text), text.lower()),
+                )
+                if text
+            ]
+        documents = [self.run(run) for run, *_ in found]
+        alive = [d for d in documents if not d.trashed] or documents
+        if len(alive) == 1:
+            return alive[0]
+        if alive:
+            ids = ", ".join(d.id[:8] for d in alive[:6])
+            raise Ambiguous(f"{len(alive)} runs are named by {text!r}", f"use an id: {ids}")
+        names = [n for (n,) in self._db.rows("SELECT DISTINCT name FROM run")]
+        close = difflib.get_close_matches(text, names, n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else "`epochal runs` lists them"
+        raise NotFound(f"no run {text!r} in {self.folder.root}", hint)
+
+    def _named(self, name: str, project: str | None) -> list[tuple[str, str, int]]:
+        if project is None:
+            return self._db.rows(
+                "SELECT id, name, created FROM run WHERE name = ? ORDER BY created", (name,)
+            )
+        return self._db.rows(
+            "SELECT id, name, created FROM run WHERE name = ? AND project = ? ORDER BY created",
+            (name, project),
+        )
+
+    def status(self, document: RunDocument) -> Status:
+        """Return whether the run is running, finished, failed, killed or stale, as of now."""
+        owner = None
+        if document.attempts and document.attempts[-1].writer:
+            owner = self.writer_header(document.attempts[-1].writer)
+        return status_of(document, owner)
+
+    def writer_header(self, writer: str) -> Header | None:
+        """Return the header of a writer's journal, if it was intact."""
+        found = self._db.rows("SELECT header FROM writer WHERE id = ?", (writer,))
+        return decode_header(found[0][0]) if found and found[0][0] else None
+
+    def console(self, run: str) -> Iterator[ConsoleText]:
+        """Yield what the run printed, in order."""
+        for t, stream, text in self._db.rows(
+            "SELECT t, stream, text FROM console WHERE run = ? ORDER BY attempt, writer, seq",
+            (run,),
+        ):
+            yield ConsoleText(t, stream, text)
+
+    # --- governance and health -----------------------------------------------------------------
+
+    def governance(self, kind: str) -> list[Governed]:
+        """Return all governance records of a kind (``charter``, ``look`` ...), oldest first."""
+        return [
+            Governed(hash, t, writer, decode_body(body))
+            for hash, t, writer, body in self._db.rows(
+                "SELECT hash, t, writer, body FROM event WHERE kind = ? AND run IS NULL"
+                " ORDER BY t, writer, seq",
+                (kind,),
+            )
+        ]
+
+    def journals(self) -> list[tuple[str, str | None]]:
+        """Return path and run of every journal file that was taken in."""
+        return self._db.rows("SELECT path, run FROM file ORDER BY path")
+
+    def health(self) -> list[FileHealth]:
+        """Return the journal files with something wrong in them."""
+        found = []
+        for path, run, damaged, consumed, next_seq, intact, unknown in self._db.rows(
+            "SELECT f.path, f.run, f.damaged, f.consumed, w.next_seq, w.intact, w.unknown"
+            " FROM file f LEFT JOIN writer w ON w.id = f.writer ORDER BY f.path"
+        ):
+            try:
+                torn = (self.folder.root / path).stat().st_size - consumed
+            except FileNotFoundError:
+                torn = 0
+            missing = (next_seq or 0) - (intact or 0)
+            if damaged or missing or unknown or torn:
+                found.append(FileHealth(path, run, damaged, missing, unknown or 0, torn))
+        return found
