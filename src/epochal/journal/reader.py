@@ -96,9 +96,10 @@ def writer_of(path: Path, first: bytes) -> str:
     return header.writer if decode_line(first, seed_of(header.writer)) else path.stem
 
 
-def read_journal(path: Path) -> JournalReport:
-    """Read the whole journal at `path`."""
-    data = path.read_bytes()
+def read_journal(path: Path, limit: int = -1) -> JournalReport:
+    """Read the journal at `path`: the whole of it, or the first `limit` bytes."""
+    with path.open("rb") as file:
+        data = file.read(limit)
     end = data.rfind(b"\n") + 1
     reader = LineReader(writer_of(path, data[: data.find(b"\n")] if end else b""))
     report = JournalReport(path=path, writer=reader.writer, torn=len(data) - end)

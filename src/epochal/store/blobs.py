@@ -6,13 +6,14 @@ import os
 import re
 import secrets
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import BinaryIO
 
 from epochal.errors import Damaged, InvalidInput, NotFound
 from epochal.journal.folder import make_directory
 
-__all__ = ["Blobs", "digest_of", "digest_of_file"]
+__all__ = ["Blobs", "artifact_key", "digest_of", "digest_of_file"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of another file, copy on write
@@ -35,6 +36,33 @@ def digest_of_file(path: Path) -> str:
         while piece := file.read(_PIECE):
             hasher.update(piece)
     return hasher.hexdigest()
+
+
+def artifact_key(text: str) -> str:
+    """Return `text` as the key of an artifact: a relative, normalised, portable path.
+
+    A key is only ever a name: no file is opened by it, and still it cannot leave its place.
+
+    Raises
+    ------
+    InvalidInput
+        If it is empty or longer than 1,024 bytes, has a part that is empty, ``.``, ``..`` or
+        longer than 255 bytes, or a backslash or control character.
+    """
+    key = unicodedata.normalize("NFC", text)
+    parts = key.split("/")
+    if (
+        len(key.encode("utf-8", "surrogatepass")) > 1024
+        or any(
+            part in ("", ".", "..") or len(part.encode("utf-8", "replace")) > 255 for part in parts
+        )
+        or any(c == "\\" or unicodedata.category(c) in ("Cc", "Cs") for c in key)
+    ):
+        raise InvalidInput(
+            f"{text[:80]!r} cannot be an artifact's key",
+            "use a relative path such as weights/best.pt",
+        )
+    return key
 
 
 class Blobs:

@@ -1,0 +1,160 @@
+"""Which tagged version a training's data is, found from the workspace's folder alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from epochal.datasets.cache import ScanCache, cache_path
+from epochal.datasets.scanning import Scan, scan
+from epochal.datasets.versions import check_pin, find_version, load_manifest, save_manifest, tag
+from epochal.errors import EpochalError, InvalidInput, NotFound, Refused
+from epochal.journal.author import author
+from epochal.journal.folder import Folder
+from epochal.journal.governance import append_governance, read_governance
+from epochal.journal.writer import Writer
+from epochal.records import DatasetTagged, Pinned
+
+__all__ = ["pin_of", "tag_automatically", "tagged_versions"]
+
+
+def tagged_versions(folder: Folder) -> dict[str, DatasetTagged]:
+    """Return all tagged versions of the workspace by ``name@tag``, oldest first.
+
+    Raises
+    ------
+    Refused
+        If one tag names two versions, as after merging two workspaces.
+    """
+    found: dict[str, DatasetTagged] = {}
+    for record in read_governance(folder).records:
+        body = record.body
+        if isinstance(body, DatasetTagged):
+            ref = f"{body.name}@{body.tag}"
+            there = found.setdefault(ref, body)
+            if there.digest != body.digest:
+                raise Refused(
+                    f"{ref} names two versions, {there.digest[:12]} and {body.digest[:12]}",
+                    "tag one of them anew under another tag and use that",
+                )
+    return found
+
+
+def pin_of(folder: Folder, dataset: str) -> Pinned:
+    """Return the pin of `dataset`, checked against the data as it is now.
+
+    Parameters
+    ----------
+    dataset
+        ``name@tag``, or the path of a data.yaml.
+
+    Raises
+    ------
+    NotFound
+        If ``name@tag`` was never tagged.
+    InvalidInput
+        If the data.yaml cannot be used.
+    """
+    tagged = tagged_versions(folder)
+    if dataset in tagged:
+        return _check(folder, tagged[dataset], tagged[dataset].path)
+    path = Path(dataset).expanduser()
+    if "@" in dataset and not path.exists():
+        known = ", ".join(tagged) or "none"
+        raise NotFound(
+            f"no dataset version {dataset!r}; there are: {known}",
+            f'`epochal dataset tag DATA.yaml {dataset} -m "..."` creates it',
+        )
+    if not path.is_file():
+        raise InvalidInput(f"no data.yaml at {dataset}", "give its path, or name@tag")
+    here = str(path.resolve())
+    # The newest version that was tagged from this file is what a changed folder has drifted from.
+    for version in reversed(tagged.values()):
+        if version.path == here:
+            checked = _check(folder, version, here)
+            if checked.state == "verified":
+                return checked
+            return _other_version(folder, here, tagged) or checked
+    found = _scan(folder, here)
+    same = find_version(found.manifest.digest, tagged.values())
+    if same is not None:
+        return Pinned(dataset=_ref(same), digest=same.digest, state="verified")
+    return Pinned(
+        dataset=here,
+        state="untagged",
+        detail=f'`epochal dataset tag {dataset} NAME@v1 -m "..."` tags it',
+    )
+
+
+def tag_automatically(folder: Folder, data_yaml: str) -> Pinned:
+    """Tag the data as it is now under a name made from its folder and digest."""
+    found = _scan(folder, data_yaml)
+    name = Path(data_yaml).resolve().parent.name or "data"
+    ref = f"{_plain(name)}@auto-{found.manifest.digest[:8]}"
+    done = tag(
+        data_yaml,
+        ref,
+        "tagged when a training started on it",
+        existing=tagged_versions(folder),
+        author=author(),
+        previous=found.cache,
+    )
+    save_manifest(folder.datasets, done.manifest)
+    if done.is_new:
+        writer = Writer(folder.journal, author=author())
+        try:
+            append_governance(writer, folder, done.record)
+        finally:
+            writer.close()
+    return Pinned(dataset=ref, digest=done.manifest.digest, state="verified", detail="tagged now")
+
+
+def _check(folder: Folder, version: DatasetTagged, data_yaml: str) -> Pinned:
+    ref = _ref(version)
+    if not Path(data_yaml).is_file():
+        detail = f"{data_yaml or 'the data'} is not on this machine"
+        return Pinned(dataset=ref, digest=version.digest, state="unchecked", detail=detail)
+    try:
+        manifest = load_manifest(folder.datasets, version.digest)
+    except EpochalError as error:
+        return Pinned(dataset=ref, digest=version.digest, state="unchecked", detail=str(error))
+    cache = cache_path(folder.datasets, data_yaml)
+    checked = check_pin(data_yaml, manifest, ScanCache.load(cache))
+    if checked.scan is not None:
+        _keep(checked.scan.cache, cache)
+    return Pinned(
+        dataset=ref, digest=version.digest, state=checked.state, detail=checked.detail[:2000]
+    )
+
+
+def _other_version(
+    folder: Folder, data_yaml: str, tagged: dict[str, DatasetTagged]
+) -> Pinned | None:
+    found = find_version(_scan(folder, data_yaml).manifest.digest, tagged.values())
+    return (
+        None
+        if found is None
+        else Pinned(dataset=_ref(found), digest=found.digest, state="verified")
+    )
+
+
+def _scan(folder: Folder, data_yaml: str) -> Scan:
+    cache = cache_path(folder.datasets, data_yaml)
+    found = scan(data_yaml, previous=ScanCache.load(cache))
+    _keep(found.cache, cache)
+    return found
+
+
+def _keep(cache: ScanCache, path: Path) -> None:
+    try:
+        cache.save(path)
+    except OSError:
+        pass  # a read-only workspace: the next check reads the files again
+
+
+def _ref(version: DatasetTagged) -> str:
+    return f"{version.name}@{version.tag}"
+
+
+def _plain(name: str) -> str:
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in name)
+    return kept.strip("_-") or "data"

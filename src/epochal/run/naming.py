@@ -1,0 +1,88 @@
+"""What a run is called: the name given, checked; or one that says what changed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from epochal.analysis.config_difference import difference
+from epochal.analysis.naming import check, suggest
+from epochal.decisions.charter import charter_for_training
+from epochal.errors import Refused
+from epochal.journal.folder import Folder
+from epochal.journal.reader import read_journal
+from epochal.records import Config, Notice, Opened, Renamed
+from epochal.run.telling import say
+from epochal.run.values import config_values
+
+__all__ = ["settle_name", "suggested_name"]
+
+
+def settle_name(
+    folder: Folder, project: str, name: str | None, parent: str | None, config: Any
+) -> tuple[str, list[Notice]]:
+    """Return the run's name, and what there is to say about it.
+
+    Raises
+    ------
+    Refused
+        If the charter's naming policy is ``refuse`` and the name does not follow its pattern.
+    """
+    charter = charter_for_training(folder, project, Path.cwd())
+    if name is not None and check(name, charter.naming_pattern).ok:
+        return name, []
+    suggestion = suggested_name(folder, project, parent, config)
+    if name is None:
+        say(f"no name was given; this run is called {suggestion}")
+        return suggestion, [Notice(code="name", text=f"named {suggestion} by Epochal")]
+    verdict = check(name, charter.naming_pattern, suggestion=suggestion)
+    if charter.naming_policy == "refuse":
+        raise Refused(verdict.problem, verdict.remedy)
+    say(f"{verdict.problem}. {verdict.remedy}")
+    return name, [Notice(code="name", text=f"{verdict.problem}. {verdict.remedy}")]
+
+
+def suggested_name(folder: Folder, project: str, parent: str | None, config: Any) -> str:
+    """Return a name from the config difference to `parent`, or ``v<n>_baseline`` without one."""
+    known = _known_runs(folder, project)
+    taken = {opened.name for opened, _ in known.values()}
+    found = None
+    if parent:
+        names = [parent, parent.rpartition("/")[2]]
+        found = next(
+            (known[run] for run in known if run.startswith(parent) or known[run][0].name in names),
+            None,
+        )
+    if found is None:
+        # Without a known parent there is nothing to compare with; the next version still counts.
+        name = suggest(None, None, taken)
+        return name if not taken else re.sub("_baseline$", "_unnamed_change", name)
+    opened, parent_config = found
+    return suggest(opened.name, difference(parent_config, config_values(config)), taken)
+
+
+def _known_runs(folder: Folder, project: str) -> dict[str, tuple[Opened, dict[str, Any]]]:
+    """Return opening and config of the project's runs by id, from their journals alone."""
+    known: dict[str, tuple[Opened, dict[str, Any]]] = {}
+    for run_folder in folder.run_folders():
+        opened: Opened | None = None
+        config: dict[str, Any] = {}
+        for path in sorted((run_folder / "journal").glob("*.jsonl")):
+            for line in read_journal(path, limit=_HEAD).lines:
+                body = line.entry.body if line.entry is not None else None
+                if isinstance(body, Opened) and opened is None:
+                    opened = body
+                elif isinstance(body, Config) and body.role == "requested":
+                    config.update(body.values)
+                elif isinstance(body, Renamed) and opened is not None:
+                    opened = Opened(
+                        run=opened.run, attempt=1, project=opened.project, name=body.name
+                    )
+        if opened is not None and opened.project == project:
+            known[opened.run] = (opened, config)
+    return known
+
+
+_HEAD = 256 * 1024
+"""Bytes at the beginning of a journal in which the opening and the config stand."""

@@ -1,0 +1,168 @@
+"""From what people log to what can be said: numbers, plain config values, steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from epochal.records import Number, to_wire
+
+__all__ = ["config_values", "metric_values", "plain", "step_value"]
+
+_INT64 = 1 << 63
+_DEPTH = 32
+
+Warn = Callable[[str, str, str], None]
+"""Called with (code, key, what is wrong)."""
+
+
+def metric_values(values: Mapping[Any, Any], warn: Warn) -> dict[str, Number]:
+    """Return the numbers in `values`, ready for the wire.
+
+    Nested mappings are joined with ``/``. Scalars of any array library are taken by their
+    ``item()``. What is no number is left out and reported through `warn`.
+    """
+    return {key: number for key, number in _numbers("", values, warn, 0) if number is not None}
+
+
+def _numbers(
+    prefix: str, values: Mapping[Any, Any], warn: Warn, depth: int
+) -> Iterator[tuple[str, Number | None]]:
+    for raw_key, value in values.items():
+        key = f"{prefix}{raw_key}"
+        if not isinstance(raw_key, str):
+            warn("key", key, f"the key {raw_key!r} is no text; kept as {key!r}")
+        if isinstance(value, Mapping) and depth < _DEPTH:
+            yield from _numbers(f"{key}/", value, warn, depth + 1)
+        else:
+            yield _clean_key(key, warn), _number(key, value, warn)
+
+
+def _clean_key(key: str, warn: Warn) -> str:
+    try:
+        key.encode()
+    except UnicodeEncodeError:  # lone surrogates have no UTF-8
+        warn("key", ascii(key), "the key is not valid text; escaped")
+        return key.encode("utf-8", "backslashreplace").decode()
+    return key
+
+
+def _number(key: str, value: Any, warn: Warn) -> Number | None:
+    if hasattr(value, "item") and not isinstance(value, (float, int)):
+        try:
+            value = value.item()
+        except (ValueError, TypeError, RuntimeError) as error:
+            warn("value", key, f"an array is no number: {_first_line(error)}; log its mean, say")
+            return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            warn("value", key, f"an integer of {value.bit_length()} bits is beyond any double")
+            return to_wire(math.inf if value > 0 else -math.inf)
+        if int(number) != value:
+            warn("precision", key, f"{value} became {number!r}: a double holds 53 bits")
+        return number
+    if value is None or isinstance(value, (str, bytes, complex)):
+        warn("value", key, f"{type(value).__name__} is no number; text belongs into config")
+        return None
+    try:
+        return to_wire(float(value))
+    except (TypeError, ValueError, OverflowError):
+        warn("value", key, f"{type(value).__name__} is no number")
+        return None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def step_value(step: Any, fallback: int, warn: Warn) -> int:
+    """Return `step` as an int64; what is none is reported, kept in the report, and `fallback`."""
+    try:
+        number = operator.index(step)
+    except TypeError:
+        if isinstance(step, float) and step.is_integer() and abs(step) < _INT64:
+            return int(step)
+        if hasattr(step, "item"):
+            return step_value(step.item(), fallback, warn)
+        warn("step", "step", f"{step!r} is no integer; step {fallback} is used")
+        return fallback
+    if -_INT64 <= number < _INT64:
+        return number
+    warn("step", "step", f"{number} does not fit into 64 bits; step {fallback} is used")
+    return fallback
+
+
+def config_values(config: Any) -> dict[str, Any]:
+    """Return a config as a plain dict: mappings, dataclasses, namespaces and argparse results.
+
+    Raises
+    ------
+    TypeError
+        If `config` has no named fields.
+    """
+    if config is None:
+        return {}
+    if isinstance(config, Mapping):
+        found = plain(config)
+    elif dataclasses.is_dataclass(config) and not isinstance(config, type):
+        found = plain({f.name: getattr(config, f.name) for f in dataclasses.fields(config)})
+    elif callable(getattr(config, "model_dump", None)):  # pydantic
+        found = plain(config.model_dump())
+    elif hasattr(config, "__dict__"):
+        found = plain({k: v for k, v in vars(config).items() if not k.startswith("_")})
+    else:
+        raise TypeError(f"a config is a mapping or has fields; this is {type(config).__name__}")
+    return dict(found)
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return `value` made of JSON's types only; every digit of numbers is kept.
+
+    Integers beyond 64 bits and what has no JSON form become text.
+    """
+    if depth > _DEPTH:
+        return repr(value)[:200]
+    if value is None or isinstance(value, (bool, str)):
+        return _text(value) if isinstance(value, str) else value
+    if isinstance(value, enum.Enum):
+        return plain(value.value, depth + 1)
+    if isinstance(value, int):
+        return int(value) if -_INT64 <= value < 2 * _INT64 else str(value)
+    if isinstance(value, float):
+        return to_wire(float(value))
+    if isinstance(value, Mapping):
+        return {_text(str(k)): plain(v, depth + 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset, range)):
+        items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
+        return [plain(v, depth + 1) for v in items]
+    if isinstance(value, PurePath):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            f.name: plain(getattr(value, f.name), depth + 1) for f in dataclasses.fields(value)
+        }
+    return _foreign(value, depth)
+
+
+def _foreign(value: Any, depth: int) -> Any:
+    for method in ("item", "tolist"):  # scalars, then small arrays, of any array library
+        if callable(getattr(value, method, None)):
+            try:
+                return plain(getattr(value, method)(), depth + 1)
+            except (ValueError, TypeError, RuntimeError):
+                continue
+    if isinstance(value, type) or callable(value):
+        name = getattr(value, "__qualname__", "")
+        return f"{getattr(value, '__module__', '')}.{name}" if name else repr(value)[:200]
+    return _text(repr(value)[:2000])
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-8", "backslashreplace").decode()
