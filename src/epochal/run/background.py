@@ -68,11 +68,11 @@ class Background:
                 return
             self._try(task)
         while not self._stop.wait(_TICK):
-            for task in self._periodic:
+            for periodic in self._periodic:
                 now = time.monotonic()
-                if now >= task.due:
-                    task.due = now + task.interval
-                    self._try(task.run)
+                if now >= periodic.due:
+                    periodic.due = now + periodic.interval
+                    self._try(periodic.run)
 
     def _try(self, task: Callable[[], None]) -> None:
         try:

@@ -47,7 +47,7 @@ def pin_dataset(run: Run, dataset: str) -> None:
         if policy == "require":
             raise Refused(
                 f"the charter requires a tagged dataset; {_what(pinned)}",
-                f'`epochal dataset tag {_path(pinned, dataset)} NAME@TAG -m "..."`, then start again',
+                f'`epochal dataset tag {_path(pinned, dataset)} NAME@TAG -m "..."` tags it',
             )
         if policy == "auto" and Path(_path(pinned, dataset)).is_file():
             from epochal.datasets.pins import tag_automatically

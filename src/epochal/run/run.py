@@ -382,7 +382,7 @@ class Run:
         if self.workspace is None:
             return None
         try:
-            from epochal.evaluation import store_evaluation
+            from epochal.evaluation.storage import store_evaluation
             from epochal.store.blobs import Blobs
 
             body: Evaluated = store_evaluation(

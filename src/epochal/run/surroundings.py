@@ -74,17 +74,16 @@ def _system_task(run: Run) -> Callable[[], None]:
 
 def _record_environment(run: Run) -> None:
     """Record machine, packages and the user's repository; large parts become blobs."""
-    from epochal.capture.environment import environment
+    from epochal.capture.environment import environment_state
     from epochal.capture.git import git_state
 
-    found = environment()
-    _attach(run, "environment/packages.txt", found.packages, "packages")
-    run.environment(found.values)
-    state = git_state(Path.cwd())
-    if state.values:
-        run.environment({"git": state.values})
-    if state.diff:
-        _attach(run, "environment/uncommitted.diff", state.diff, "diff")
+    machine = environment_state()
+    run.environment(machine.values)
+    _attach(run, "environment/packages.txt", machine.packages, "packages")
+    repository = git_state()
+    if repository.commit or repository.root:
+        run.environment({"git": _git_values(repository)})
+        _attach(run, "environment/uncommitted.diff", repository.diff, "diff")
 
 
 def _attach(run: Run, key: str, text: str, role: str) -> None:
