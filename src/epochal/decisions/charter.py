@@ -1,0 +1,273 @@
+"""The charter: the rules of a project, fixed before the numbers are seen.
+
+``epochal.toml`` in the user's repository proposes; the last charter record is in force. A rule
+that could be changed silently after a disappointing result would be no rule, so every change is
+a governance record with a version, a reason and an author.
+
+A training process imports this module: standard library, msgspec and light modules only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from epochal.analysis.metrics import DEFAULT_REGISTRY, Registry
+from epochal.analysis.naming import DEFAULT_PATTERN
+from epochal.errors import InvalidInput, NewerFormat, Refused
+from epochal.journal.author import author
+from epochal.journal.governance import read_governance
+from epochal.records import CharterChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from epochal.journal.folder import Folder
+    from epochal.store.store import Store
+
+__all__ = [
+    "Charter",
+    "CharterState",
+    "apply",
+    "charter_differences",
+    "charter_for_training",
+    "in_force",
+    "sync_charter",
+]
+
+Name: TypeAlias = Annotated[str, Meta(min_length=1)]
+Level: TypeAlias = Annotated[float, Meta(gt=0, lt=0.5)]
+Share: TypeAlias = Annotated[float, Meta(gt=0, le=1)]
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Positive: TypeAlias = Annotated[int, Meta(ge=1)]
+Milliseconds: TypeAlias = Annotated[float, Meta(gt=0, le=1e9)]
+# Bounded, because JSON has no infinity and the rules have to survive being recorded.
+Gain: TypeAlias = Annotated[float, Meta(ge=0, le=1e9)]
+Value: TypeAlias = Annotated[float, Meta(ge=-1e15, le=1e15)]
+
+
+class Charter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The rules by which the runs of one project are compared and decided on.
+
+    The field names are the keys of ``epochal.toml``; `epochal.decisions.charter_file` reads it.
+    """
+
+    project: Name
+    """The project that these rules are for: one file, one project."""
+
+    metric: Name = "mAP50-95"
+    """Canonical name of the metric that decides (see `epochal.analysis.metrics`)."""
+    min_gain: Gain = 0.5
+    """The smallest gain worth having: points (x 100) of a ratio, else the metric's own unit."""
+    alpha: Level = 0.05
+    """One-sided error level of the gates on val, and of a confirmed class drop (Holm)."""
+    keep_share: Share = 0.90
+    """The share of the baseline's AP that every class has to keep."""
+    min_instances: Positive = 30
+    """Objects of a class below which its AP says too little to judge the class alone."""
+    min_images: Positive = 10
+    """Images with the class below which its AP says too little to judge the class alone."""
+    rule_set: Literal["evidence", "literal"] = "evidence"
+    """``evidence`` asks whether differences stand out from noise; ``literal`` compares numbers."""
+    strict_floor: bool = False
+    """Whether any class below `keep_share` blocks, even within noise."""
+    evaluator: Name = "epochal/coco101"
+    """Whose numbers are compared. Numbers of two evaluators never are."""
+
+    split: Name = "test"
+    """The split that decides, after val has earned the look at it."""
+    test_budget: Positive = 10
+    """Challenger looks at the same test images after which they are spent."""
+    alpha_family: Level = 0.10
+    """Error level of all challenger looks at one test set together."""
+
+    latency_budget_ms: Milliseconds | None = None
+    """What the upper bound of p95 latency may be, in milliseconds; None: no latency gate."""
+    latency_device: str = ""
+    """The target device, as its latency records name it."""
+    latency_batch: Positive = 1
+    """Images per inference call."""
+
+    naming_pattern: Name = DEFAULT_PATTERN
+    """Regular expression for the whole name of a run."""
+    naming_policy: Literal["warn", "refuse"] = "warn"
+    """What happens to a run whose name does not follow the pattern."""
+    dataset_policy: Literal["require", "auto", "warn"] = "warn"
+    """What happens on data without a tagged version: refuse to start, tag it, or warn."""
+
+    first_version_approver: str = ""
+    """Who may ship the first version, which has no baseline: a name, login or e-mail address."""
+    first_version_floors: dict[str, Value] = {}
+    """Metric -> the value on the deciding split that the first version has to reach."""
+
+    metrics: dict[str, str | dict[str, Any]] = {}
+    """What the project adds to the metric registry (see `Registry.with_overrides`)."""
+
+    def registry(self) -> Registry:
+        """Return the metric registry with what this charter adds to it.
+
+        Raises
+        ------
+        InvalidInput
+            If `metrics` cannot be read, naming the metric.
+        """
+        return DEFAULT_REGISTRY.with_overrides(self.metrics) if self.metrics else DEFAULT_REGISTRY
+
+    @property
+    def min_gain_stored(self) -> float:
+        """`min_gain` in the unit in which the metric is stored: 0.5 points of a ratio is 0.005."""
+        ratio = self.registry().resolve(self.metric).unit == "ratio"
+        return self.min_gain / 100 if ratio else self.min_gain
+
+
+class CharterState(msgspec.Struct, frozen=True, kw_only=True):
+    """The charter in force, and where ``epochal.toml`` proposes something else."""
+
+    charter: Charter
+    version: int
+    """1, 2, ... of the record in force; 0: nothing is recorded yet."""
+    differences: tuple[str, ...] = ()
+    """One line for each rule that the file would change."""
+
+
+def charter_differences(in_force: Charter, proposed: Charter) -> tuple[str, ...]:
+    """Return one line for each rule in which `proposed` differs from what is in force."""
+    return tuple(
+        f"{field}: {_shown(old)} is in force, {_shown(new)} is proposed"
+        for field in Charter.__struct_fields__
+        if (old := getattr(in_force, field)) != (new := getattr(proposed, field))
+    )
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else msgspec.json.encode(value).decode()
+
+
+def in_force(store: Store, project: str) -> tuple[Charter, int]:
+    """Return the charter in force and its version; the defaults and 0 where none is recorded.
+
+    Raises
+    ------
+    NewerFormat
+        If the record holds rules that this version does not know.
+    """
+    return _last(project, (governed.body for governed in store.governance("charter")))
+
+
+def sync_charter(store: Store, project: str, toml: Path | None = None) -> CharterState:
+    """Return the charter in force, recording version 1 where there is none yet.
+
+    Version 1 is what the file `toml` says, or the defaults, recorded as such. From then on the
+    file only proposes: differences are reported until `apply` puts them in force.
+
+    Parameters
+    ----------
+    toml
+        Path of an ``epochal.toml``. One that is for another project proposes nothing here.
+
+    Raises
+    ------
+    InvalidInput
+        If the file cannot be read as a charter.
+    """
+    charter, version = in_force(store, project)
+    proposed = _proposal(toml, project)
+    if version == 0:
+        charter = proposed or charter
+        reason = f"first read of {toml.name}" if toml and proposed else "defaults: no epochal.toml"
+        _record(store, charter, 1, reason)
+        return CharterState(charter=charter, version=1)
+    differences = charter_differences(charter, proposed) if proposed else ()
+    return CharterState(charter=charter, version=version, differences=differences)
+
+
+def apply(store: Store, project: str, charter: Charter, reason: str) -> CharterState:
+    """Put `charter` in force as the project's next version.
+
+    Raises
+    ------
+    InvalidInput
+        If no reason is given, or the charter is for another project.
+    Refused
+        If nothing would change.
+    """
+    if not reason.strip():
+        raise InvalidInput(
+            "a charter change needs a reason", "add one: `epochal charter apply -m REASON`"
+        )
+    if charter.project != project:
+        raise InvalidInput(
+            f"the charter is for project {charter.project!r}, not {project!r}",
+            "correct `project` in epochal.toml, or name the other project",
+        )
+    old, version = in_force(store, project)
+    if version and not charter_differences(old, charter):
+        raise Refused(
+            f"nothing to apply: version {version} of the charter says the same",
+            "edit epochal.toml first",
+        )
+    _record(store, charter, version + 1, reason.strip())
+    return CharterState(charter=charter, version=version + 1)
+
+
+def charter_for_training(folder: Folder, project: str, start_dir: Path) -> Charter:
+    """Return the charter for a process without the index: from journals and ``epochal.toml``.
+
+    The record in force; before there is one the file found upwards from `start_dir`, if it is
+    for this project; else the defaults. Nothing is recorded.
+
+    Raises
+    ------
+    InvalidInput
+        If the file is needed and cannot be read as a charter.
+    NewerFormat
+        If the record in force holds rules that this version does not know.
+    """
+    from epochal.decisions.charter_file import find_toml
+
+    bodies = (record.body for record in read_governance(folder).records)
+    charter, version = _last(project, (b for b in bodies if isinstance(b, CharterChanged)))
+    if version:
+        return charter
+    return _proposal(find_toml(start_dir), project) or charter
+
+
+def _proposal(toml: Path | None, project: str) -> Charter | None:
+    from epochal.decisions.charter_file import read_toml
+
+    if toml is None:
+        return None
+    proposed = read_toml(toml)
+    return proposed if proposed.project == project else None
+
+
+def _last(project: str, bodies: Iterable[CharterChanged]) -> tuple[Charter, int]:
+    """Return the latest of `bodies`, which come by time: two of one version were made apart."""
+    last: CharterChanged | None = None
+    for body in bodies:
+        if body.project == project and (last is None or body.version >= last.version):
+            last = body
+    if last is None:
+        return Charter(project=project), 0
+    try:
+        return msgspec.convert({**last.rules, "project": project}, Charter), last.version
+    except msgspec.ValidationError as error:
+        raise NewerFormat(
+            f"version {last.version} of the charter of {project} cannot be read here: {error}",
+            "upgrade epochal",
+        ) from None
+
+
+def _record(store: Store, charter: Charter, version: int, reason: str) -> None:
+    store.record(
+        CharterChanged(
+            project=charter.project,
+            version=version,
+            rules=msgspec.to_builtins(charter),
+            reason=reason,
+            author=author(),
+        )
+    )

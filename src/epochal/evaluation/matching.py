@@ -1,0 +1,289 @@
+"""Matching detections to ground truth, as COCO does and for the confusion matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from epochal.errors import InvalidInput
+from epochal.evaluation.columns import Bools, Floats
+from epochal.evaluation.detections import area_of
+from epochal.evaluation.evaluators import EPOCHAL
+from epochal.evaluation.match_records import COCO_THRESHOLDS, MatchRecords, count_truth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from epochal.evaluation.detections import Boxes
+
+__all__ = [
+    "AGNOSTIC_IOU",
+    "ALL",
+    "LARGE",
+    "MEDIUM",
+    "SMALL",
+    "PairSimilarity",
+    "Similarity",
+    "bbox_iou",
+    "match",
+]
+
+Rows: TypeAlias = "NDArray[np.intp]"
+PairSimilarity: TypeAlias = "Callable[[Rows, Rows], Floats]"
+"""Rows of predictions and rows of truth, pairwise -> similarity in 0..1 of each pair."""
+Similarity: TypeAlias = "Callable[[Boxes], PairSimilarity]"
+"""Prepared once for the boxes of an evaluation, then asked for many pairs."""
+
+ALL = (0.0, 1e10)
+SMALL = (0.0, 32.0**2)
+MEDIUM = (32.0**2, 96.0**2)
+LARGE = (96.0**2, 1e10)
+"""COCO's area ranges in square pixels, both ends included."""
+
+AGNOSTIC_IOU = 0.45
+"""IoU that a match for the confusion matrix must exceed (Ultralytics' default)."""
+
+_PAIRS_AT_ONCE = 1 << 19
+_NEVER_EXACT = 1 - 1e-10  # pycocotools asks for less than 1 even at threshold 1
+
+
+def bbox_iou(boxes: Boxes) -> PairSimilarity:
+    """Return intersection over union of box pairs as pycocotools computes it, bit for bit.
+
+    No pixel is added to the sides. With a crowd the denominator is the area of the detection.
+    """
+    truth, pred = boxes.truth_xyxy.T.copy(), boxes.pred_xyxy.T.copy()
+    truth_area, pred_area = area_of(boxes.truth_xyxy), area_of(boxes.pred_xyxy)
+    crowd = boxes.truth_crowd
+
+    def iou(p: Rows, t: Rows) -> Floats:
+        w = np.minimum(pred[2][p], truth[2][t]) - np.maximum(pred[0][p], truth[0][t])
+        h = np.minimum(pred[3][p], truth[3][t]) - np.maximum(pred[1][p], truth[1][t])
+        similarity = np.zeros(len(p))
+        hit = np.flatnonzero((w > 0) & (h > 0))
+        p, t = p[hit], t[hit]
+        overlap = w[hit] * h[hit]
+        union = pred_area[p] + truth_area[t] - overlap
+        similarity[hit] = overlap / np.where(crowd[t], pred_area[p], union)
+        return similarity
+
+    return iou
+
+
+def match(
+    boxes: Boxes,
+    *,
+    similarity: Similarity = bbox_iou,
+    max_detections: int = 100,
+    thresholds: Sequence[float] = COCO_THRESHOLDS,
+    area: tuple[float, float] = ALL,
+    agnostic_iou: float = AGNOSTIC_IOU,
+) -> MatchRecords:
+    """Match every detection at every threshold by COCO's rule.
+
+    Per image and class, by falling score (equal scores: the detector's order), each detection
+    takes the most similar object that is still free and reaches the threshold; of equally similar
+    ones the later. Objects that count come before ignored ones. A crowd may be taken again and
+    again; a detection on an ignored object is neutral. This is the protocol of COCOeval
+    (Lin et al. 2014) and agrees with pycocotools.
+
+    A second, class-agnostic match serves the confusion matrix: per image, by falling score, each
+    detection takes the free object, of any class, with the highest IoU strictly above
+    `agnostic_iou`; crowds take no part. Because it proceeds by score, the matches above any
+    confidence are the same whether or not the others are there.
+
+    Parameters
+    ----------
+    similarity
+        What stands for IoU: boxes here, masks or keypoints elsewhere.
+    max_detections
+        Per image and class; what is beyond counts as ignored.
+    thresholds
+        In 0..1, rising.
+    area
+        Objects whose `truth_area` (px²) lies outside are ignored, as are unmatched detections
+        whose box lies outside. Only `ALL` has a class-agnostic match.
+    agnostic_iou
+        0 omits the class-agnostic match.
+
+    Raises
+    ------
+    InvalidInput
+        No thresholds, or not rising within 0..1, or a limit below 1.
+    """
+    levels = np.asarray(thresholds, np.float64)
+    in_range = len(levels) and bool(((levels > 0) & (levels <= 1)).all())
+    if not in_range or (np.diff(levels) <= 0).any():
+        raise InvalidInput(f"IoU thresholds {tuple(thresholds)} do not rise within 0..1")
+    if max_detections < 1:
+        raise InvalidInput(f"max_detections is {max_detections}, expected at least 1")
+    levels = np.minimum(levels, _NEVER_EXACT)
+    if area != ALL:
+        agnostic_iou = 0.0
+    k, p = len(boxes.classes), len(boxes.pred_img)
+    ignored_truth = boxes.truth_crowd | (boxes.truth_area < area[0]) | (boxes.truth_area > area[1])
+
+    order = np.lexsort((-boxes.pred_score, boxes.pred_img))
+    img, cls = boxes.pred_img[order], boxes.pred_cls[order]
+    group = img.astype(np.int64) * k + cls
+    late = _beyond(img, group, max_detections)
+    floor = min(levels[0], np.nextafter(agnostic_iou, 1)) if agnostic_iou else levels[0]
+    pairs = _candidates(boxes, order, similarity(boxes), float(floor))
+
+    tp, ignored = np.zeros((p, len(levels)), np.bool_), np.zeros((p, len(levels)), np.bool_)
+    same = (cls[pairs.row] == boxes.truth_cls[pairs.truth]) & ~late[pairs.row]
+    rows, taken, _ = _assign(
+        pairs.only(same), group, levels, ignored_truth, repeatable=boxes.truth_crowd
+    )
+    tp[rows] = (taken >= 0) & ~ignored_truth[taken]
+    ignored[rows] = (taken >= 0) & ignored_truth[taken]
+    ignored[late] = True
+    if area != ALL:
+        pred_area = area_of(boxes.pred_xyxy)[order]
+        outside = (pred_area < area[0]) | (pred_area > area[1])
+        ignored |= outside[:, None] & ~tp
+
+    gt_class, iou = np.zeros(0, np.int32), np.zeros(0)
+    if agnostic_iou:
+        gt_class, iou = np.full(p, -1, np.int32), np.zeros(p)
+        level = np.array([np.nextafter(agnostic_iou, 1)])
+        countable = pairs.only(~boxes.truth_crowd[pairs.truth])
+        nothing = np.zeros_like(boxes.truth_crowd)
+        rows, taken, reached = _assign(
+            countable, img.astype(np.int64), level, nothing, repeatable=nothing
+        )
+        hit = taken[:, 0] >= 0
+        gt_class[rows[hit]] = boxes.truth_cls[taken[hit, 0]]
+        iou[rows[hit]] = reached[hit, 0]
+
+    final = np.lexsort((-boxes.pred_score[order], cls))
+    return MatchRecords(
+        images=boxes.images,
+        classes=boxes.classes,
+        groups=boxes.groups,
+        evaluator=EPOCHAL,
+        thresholds=tuple(thresholds),
+        img=img[final],
+        cls=cls[final],
+        score=boxes.pred_score[order][final],
+        tp=tp[final],
+        ignored=ignored[final],
+        gt_class=gt_class[final] if agnostic_iou else gt_class,
+        iou=iou[final] if agnostic_iou else iou,
+        agnostic_iou=agnostic_iou,
+        max_detections=max_detections,
+        **count_truth(boxes.truth_img, boxes.truth_cls, ignored_truth),
+    )
+
+
+def _beyond(img: NDArray[np.int32], group: NDArray[np.int64], limit: int) -> Bools:
+    """Return which rows, sorted by image and falling score, come after `limit` of their group."""
+    late: Bools = np.zeros(len(img), np.bool_)
+    if len(img) and np.bincount(img).max() > limit:
+        late = _rank(group) >= limit
+    return late
+
+
+def _rank(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each row's position among the rows of its group, in row order."""
+    order = np.argsort(group, kind="stable")
+    ordered = group[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    rank = np.empty(len(group), np.int64)
+    rank[order] = np.arange(len(group)) - np.repeat(starts, np.diff(np.r_[starts, len(group)]))
+    return rank
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """Candidate pairs: sorted row of the detection, row of the truth, similarity."""
+
+    row: Rows
+    truth: Rows
+    value: Floats
+
+    def only(self, keep: Bools) -> _Pairs:
+        return _Pairs(self.row[keep], self.truth[keep], self.value[keep])
+
+
+def _candidates(boxes: Boxes, order: Rows, similarity: PairSimilarity, floor: float) -> _Pairs:
+    """Return the pairs within an image, of any classes, whose similarity is at least `floor`."""
+    by_image = np.argsort(boxes.truth_img, kind="stable")
+    bounds = np.searchsorted(boxes.truth_img[by_image], np.arange(len(boxes.images) + 1))
+    img = boxes.pred_img[order]
+    first, count = bounds[img], bounds[img + 1] - bounds[img]
+    kept: list[_Pairs] = []
+    for rows in _chunks(count):
+        row = np.repeat(rows, count[rows])
+        within = np.arange(len(row)) - np.repeat(np.cumsum(count[rows]) - count[rows], count[rows])
+        truth = by_image[first[row] + within]
+        value = similarity(order[row], truth)
+        kept.append(_Pairs(row, truth, value).only(value >= floor))
+    nothing = np.zeros(0, np.intp)
+    return _Pairs(
+        np.concatenate([nothing, *(pairs.row for pairs in kept)]),
+        np.concatenate([nothing, *(pairs.truth for pairs in kept)]),
+        np.concatenate([np.zeros(0), *(pairs.value for pairs in kept)]),
+    )
+
+
+def _chunks(count: NDArray[np.int64]) -> Iterator[Rows]:
+    """Yield consecutive rows of about `_PAIRS_AT_ONCE` pairs, so that memory stays bounded."""
+    total = np.cumsum(count)
+    start = 0
+    while start < len(count):
+        done = total[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(total, done + _PAIRS_AT_ONCE, "right")))
+        yield np.arange(start, stop)
+        start = stop
+
+
+def _assign(
+    pairs: _Pairs,
+    group: NDArray[np.int64],
+    levels: Floats,
+    ignored: Bools,
+    *,
+    repeatable: Bools,
+) -> tuple[Rows, NDArray[np.intp], Floats]:
+    """Give each detection, by falling score within its group, the best object that is free.
+
+    All groups proceed at once: round r serves the r-th detection of every group, so there are as
+    many rounds as the largest group has detections with candidates.
+
+    Returns
+    -------
+    rows, taken, reached
+        (d,) rows with candidates; (d, t) the truth taken at each level or -1; (d, t) its
+        similarity, 0 where none.
+    """
+    rows, position = np.unique(pairs.row, return_inverse=True)
+    if not len(rows):
+        return rows, np.zeros((0, len(levels)), np.intp), np.zeros((0, len(levels)))
+    turn = _rank(group[rows])[position]
+    # Within a detection the last usable pair wins: counting before ignored, then the most similar,
+    # then the later object.
+    best = np.lexsort((pairs.truth, pairs.value, ~ignored[pairs.truth], position, turn))
+    position, truth, value = position[best], pairs.truth[best], pairs.value[best]
+    bounds = np.searchsorted(turn[best], np.arange(int(turn.max()) + 2))
+    free = np.ones((len(ignored), len(levels)), np.bool_)
+    pair_of = np.full((len(rows), len(levels)), -1, np.intp)
+    for start, stop in pairwise(bounds):
+        here = truth[start:stop]
+        usable = free[here] & (value[start:stop, None] >= levels)
+        index = np.where(usable, np.arange(start, stop)[:, None], -1)
+        owner = position[start:stop]
+        firsts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+        winner = np.maximum.reduceat(index, firsts, axis=0)
+        pair_of[owner[firsts]] = winner
+        _, level = np.nonzero(winner >= 0)
+        won = truth[winner[winner >= 0]]
+        free[won, level] = repeatable[won]
+    taken = np.where(pair_of >= 0, truth[pair_of], -1)
+    reached: Floats = np.where(pair_of >= 0, value[pair_of], 0.0)
+    return rows, taken, reached
