@@ -19,19 +19,57 @@ from epochal.capture.redaction import redact
 __all__ = ["VARIABLES", "EnvironmentState", "environment_state", "installed_packages"]
 
 VARIABLES = frozenset(
-    """
-    CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER CUDA_LAUNCH_BLOCKING CUBLAS_WORKSPACE_CONFIG
-    NVIDIA_VISIBLE_DEVICES NVIDIA_TF32_OVERRIDE PYTORCH_CUDA_ALLOC_CONF PYTORCH_ALLOC_CONF
-    TORCH_CUDNN_V8_API_ENABLED TORCH_COMPILE_DISABLE TF32_OVERRIDE
-    OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS NUMEXPR_NUM_THREADS
-    PYTHONHASHSEED PYTHONOPTIMIZE CONDA_DEFAULT_ENV VIRTUAL_ENV
-    RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE GROUP_RANK NODE_RANK MASTER_ADDR MASTER_PORT
-    NCCL_DEBUG NCCL_P2P_DISABLE NCCL_IB_DISABLE NCCL_SOCKET_IFNAME
-    SLURM_JOB_ID SLURM_JOB_NAME SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_ID SLURM_PROCID SLURM_LOCALID
-    SLURM_NTASKS SLURM_NNODES SLURM_NODELIST SLURM_JOB_PARTITION SLURM_CPUS_PER_TASK
-    SLURM_GPUS_ON_NODE SLURM_RESTART_COUNT SLURM_SUBMIT_DIR SLURM_CLUSTER_NAME
-    PBS_JOBID LSB_JOBID KUBERNETES_SERVICE_HOST
-    """.split()
+    [
+        "CUDA_VISIBLE_DEVICES",
+        "CUDA_DEVICE_ORDER",
+        "CUDA_LAUNCH_BLOCKING",
+        "CUBLAS_WORKSPACE_CONFIG",
+        "NVIDIA_VISIBLE_DEVICES",
+        "NVIDIA_TF32_OVERRIDE",
+        "PYTORCH_CUDA_ALLOC_CONF",
+        "PYTORCH_ALLOC_CONF",
+        "TORCH_CUDNN_V8_API_ENABLED",
+        "TORCH_COMPILE_DISABLE",
+        "TF32_OVERRIDE",
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "PYTHONHASHSEED",
+        "PYTHONOPTIMIZE",
+        "CONDA_DEFAULT_ENV",
+        "VIRTUAL_ENV",
+        "RANK",
+        "LOCAL_RANK",
+        "WORLD_SIZE",
+        "LOCAL_WORLD_SIZE",
+        "GROUP_RANK",
+        "NODE_RANK",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        "NCCL_DEBUG",
+        "NCCL_P2P_DISABLE",
+        "NCCL_IB_DISABLE",
+        "NCCL_SOCKET_IFNAME",
+        "SLURM_JOB_ID",
+        "SLURM_JOB_NAME",
+        "SLURM_ARRAY_JOB_ID",
+        "SLURM_ARRAY_TASK_ID",
+        "SLURM_PROCID",
+        "SLURM_LOCALID",
+        "SLURM_NTASKS",
+        "SLURM_NNODES",
+        "SLURM_NODELIST",
+        "SLURM_JOB_PARTITION",
+        "SLURM_CPUS_PER_TASK",
+        "SLURM_GPUS_ON_NODE",
+        "SLURM_RESTART_COUNT",
+        "SLURM_SUBMIT_DIR",
+        "SLURM_CLUSTER_NAME",
+        "PBS_JOBID",
+        "LSB_JOBID",
+        "KUBERNETES_SERVICE_HOST",
+    ]
 )
 """Names whose values are recorded, each cut at 1,000 characters and redacted."""
 
@@ -84,7 +122,7 @@ def environment_state(
     for name, read in facts.items():
         try:
             value = read()
-        except Exception as error:  # noqa: BLE001 - one unreadable fact must not cost the others
+        except Exception as error:
             notes.append(f"{name} cannot be read: {type(error).__name__}: {error}")
             continue
         if value or value == 0:
@@ -92,7 +130,7 @@ def environment_state(
     values |= gpus.describe()
     try:
         packages = "\n".join(installed_packages())
-    except Exception as error:  # noqa: BLE001 - as above: a broken installation is the user's
+    except Exception as error:
         packages = ""
         notes.append(f"packages cannot be listed: {type(error).__name__}: {error}")
     clean, redacted = redact(values)
@@ -111,7 +149,7 @@ def installed_packages() -> list[str]:
     for distribution in distributions():
         try:
             name, version = distribution.name, distribution.version
-        except Exception:  # noqa: BLE001 - metadata of any age and origin; its folder still names it
+        except Exception:
             folder = getattr(distribution, "_path", None)
             name, version = Path(str(folder)).stem.partition("-")[0] if folder else "", "?"
         if name:
@@ -132,7 +170,11 @@ def _python() -> dict[str, Any]:
 def _os() -> dict[str, Any]:
     import platform
 
-    about = {"system": platform.system(), "kernel": platform.release(), "machine": platform.machine()}
+    about = {
+        "system": platform.system(),
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+    }
     try:
         about["distribution"] = platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):  # not Linux, or an image without the file
@@ -218,5 +260,8 @@ def _torch() -> dict[str, Any]:
     version = getattr(torch, "version", None)
     if torch is None or version is None:
         return {}
-    about = {"version": getattr(torch, "__version__", None), "cuda": getattr(version, "cuda", None)}
+    about = {
+        "version": getattr(torch, "__version__", None),
+        "cuda": getattr(version, "cuda", None),
+    }
     return {name: str(value) for name, value in about.items() if value}

@@ -133,7 +133,7 @@ def git_state(
         for start in folders:
             if found := git.find(start):
                 return _read(git, *found, diff_limit)
-    except Exception as error:  # noqa: BLE001 - capture reports a failure, training goes on
+    except Exception as error:
         git.note(f"git state is incomplete: {type(error).__name__}: {error}")
     return GitState(notes=tuple(git.notes))
 

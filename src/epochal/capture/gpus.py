@@ -30,14 +30,14 @@ class Gpus:
             import pynvml
         except ImportError:
             return  # the extra `gpu` is not installed
-        except Exception as error:  # noqa: BLE001 - whatever a broken driver package raises
+        except Exception as error:
             self._tell("pynvml", error)
             return
         self._nvml = pynvml
         try:
             pynvml.nvmlInit()
             count = pynvml.nvmlDeviceGetCount()
-        except Exception as error:  # noqa: BLE001 - NVML's errors are classes made at run time
+        except Exception as error:
             # A machine without the driver is usual where the package came along with torch.
             if type(error).__name__ not in (
                 "NVMLError_LibraryNotFound",
@@ -126,7 +126,7 @@ class Gpus:
     def _ask(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return function(*arguments)
-        except Exception as error:  # noqa: BLE001 - NVML's errors are classes made at run time
+        except Exception as error:
             self._tell(what, error)
             return None
 

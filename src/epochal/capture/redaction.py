@@ -79,13 +79,16 @@ def _strength(name: str) -> Strength:
     for at, word in enumerate(words):
         before = words[at - 1] if at else ""
         if (
-            word in _SECRET_WORDS
-            or word.endswith(_GLUED_ENDS)
-            or (word in ("key", "keys") and before in _KEYS_THAT_OPEN)
-            or (word in ("token", "tokens") and before in _TOKENS_THAT_OPEN)
-            # $PWD is the working directory.
-            or (word == "pwd" and before not in ("", "old"))
-        ) and _ABOUT_A_SECRET.isdisjoint(words[at + 1 :]):
+            (
+                word in _SECRET_WORDS
+                or word.endswith(_GLUED_ENDS)
+                or (word in ("key", "keys") and before in _KEYS_THAT_OPEN)
+                or (word in ("token", "tokens") and before in _TOKENS_THAT_OPEN)
+                # $PWD is the working directory.
+                or (word == "pwd" and before not in ("", "old"))
+            )
+            and _ABOUT_A_SECRET.isdisjoint(words[at + 1 :])
+        ):
             return "weak" if words[0] in _QUESTION and at else "strong"
     last, before = (words[-1] if words else ""), (words[-2] if len(words) > 1 else "")
     if last in ("auth", "bearer", "jwt", "psk") or (
@@ -176,7 +179,9 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
 )  # fmt: skip
 
-_USER_INFO = re.compile(r"(?<=://)(?P<user>[^\s/?#@:\"'<>\\]{0,256})(?P<rest>:[^\s/?#\"'\\]{1,512})?@")
+_USER_INFO = re.compile(
+    r"(?<=://)(?P<user>[^\s/?#@:\"'<>\\]{0,256})(?P<rest>:[^\s/?#\"'\\]{1,512})?@"
+)
 
 _PAIR = re.compile(
     r"(?<![\w.-])(?P<key>[-+~]{0,2}[A-Za-z_][\w.\-]{1,80})(?P<close>[\"'\]]{0,2})"

@@ -77,9 +77,7 @@ class Sampler:
                 values["cpu/process_percent"] = 100 * _cpu_spent(self._tree, tree) / elapsed
             self._time, self._before, self._tree = now, counters, tree
         if tree:
-            values["memory/process_rss_bytes"] = float(
-                sum(use.rss_bytes for use in tree.values())
-            )
+            values["memory/process_rss_bytes"] = float(sum(use.rss_bytes for use in tree.values()))
         values |= self._try("memory", self._memory) or {}
         values |= self._try("GPUs", self._gpus.sample) or {}
         self._take_gpu_notes()
@@ -117,7 +115,9 @@ class Sampler:
     def _disks(self) -> dict[str, float]:
         # nowrap=True would take a lock of psutil's, which a fork may leave held in the child.
         disks = self._psutil and self._psutil.disk_io_counters(nowrap=False)
-        return {name: getattr(disks, name) for name in ("read_bytes", "write_bytes")} if disks else {}
+        return (
+            {name: getattr(disks, name) for name in ("read_bytes", "write_bytes")} if disks else {}
+        )
 
     def _network(self) -> dict[str, float]:
         interfaces = self._psutil and self._psutil.net_io_counters(pernic=True, nowrap=False)
@@ -140,7 +140,7 @@ class Sampler:
     def _try(self, what: str, read: Callable[[], _T]) -> _T | None:
         try:
             return read()
-        except Exception as error:  # noqa: BLE001 - one unreadable source must not cost the rest
+        except Exception as error:
             if what not in self._told:
                 self._told.add(what)
                 self.notes.append(f"{what} cannot be read: {type(error).__name__}: {error}")
@@ -157,9 +157,7 @@ def _psutil() -> Any:
     return psutil
 
 
-def _rates(
-    before: dict[str, float], after: dict[str, float], elapsed: float
-) -> dict[str, float]:
+def _rates(before: dict[str, float], after: dict[str, float], elapsed: float) -> dict[str, float]:
     """Return per-second rates; a counter that was reset in between gives none."""
     grown = {
         name: after[name] - before[name]

@@ -81,8 +81,8 @@ def _record_environment(run: Run) -> None:
     run.environment(machine.values)
     _attach(run, "environment/packages.txt", machine.packages, "packages")
     repository = git_state()
-    if repository.commit or repository.root:
-        run.environment({"git": _git_values(repository)})
+    if repository.root:
+        run.environment({"git": repository.values()})
         _attach(run, "environment/uncommitted.diff", repository.diff, "diff")
 
 
