@@ -60,7 +60,12 @@ from epochal.evaluation.operating_points import (
     threshold_at,
     ultralytics_best_f1,
 )
-from epochal.evaluation.storing import load_evaluation, store_evaluation
+from epochal.evaluation.storage import (
+    load_boxes,
+    load_evaluation,
+    load_matches,
+    store_evaluation,
+)
 
 __all__ = [
     "AGNOSTIC_IOU",
@@ -100,7 +105,9 @@ __all__ = [
     "definition_of",
     "differences",
     "encode",
+    "load_boxes",
     "load_evaluation",
+    "load_matches",
     "match",
     "read_coco",
     "read_coco_predictions",

@@ -1,6 +1,8 @@
-"""Evaluations as blobs: the document, its match records and its boxes."""
+"""Evaluations among the blobs: the document, its match records and its boxes."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -8,7 +10,9 @@ from epochal.evaluation.detections import Boxes
 from epochal.evaluation.document import Evaluation, decode, encode
 from epochal.evaluation.match_records import MatchRecords
 from epochal.records import Evaluated, to_wire
-from epochal.store.blobs import Blobs
+
+if TYPE_CHECKING:
+    from epochal.store.blobs import Blobs
 
 __all__ = ["load_boxes", "load_evaluation", "load_matches", "store_evaluation"]
 
@@ -25,6 +29,8 @@ def store_evaluation(
 
     Parameters
     ----------
+    matches, boxes
+        Stored as blobs of their own, whose digests go into the document.
     look
         Id of the ledger's look under which it was measured.
     """
@@ -47,15 +53,35 @@ def store_evaluation(
 
 
 def load_evaluation(blobs: Blobs, digest: str) -> Evaluation:
-    """Return the evaluation document `digest`."""
+    """Return the evaluation document `digest`.
+
+    Raises
+    ------
+    NotFound
+        There is no such blob.
+    Damaged
+        Its bytes do not match the digest, or are not an evaluation.
+    """
     return decode(blobs.get(digest))
 
 
 def load_matches(blobs: Blobs, evaluation: Evaluation) -> MatchRecords | None:
-    """Return the evaluation's match records; None where none were kept."""
+    """Return the evaluation's match records; None where none were kept.
+
+    Raises
+    ------
+    NotFound, Damaged, NewerFormat
+        As `MatchRecords.from_bytes`, or the blob is not there.
+    """
     return MatchRecords.from_bytes(blobs.get(evaluation.matches)) if evaluation.matches else None
 
 
 def load_boxes(blobs: Blobs, evaluation: Evaluation) -> Boxes | None:
-    """Return the evaluation's boxes; None where none were kept."""
+    """Return the evaluation's boxes; None where none were kept.
+
+    Raises
+    ------
+    NotFound, Damaged, NewerFormat
+        As `Boxes.from_bytes`, or the blob is not there.
+    """
     return Boxes.from_bytes(blobs.get(evaluation.boxes)) if evaluation.boxes else None
