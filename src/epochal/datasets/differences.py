@@ -163,7 +163,11 @@ def _merged(
 
 
 def _pairs(removed: list[ManifestEntry], added: list[ManifestEntry]) -> list[Change]:
-    """Match what went with what came by image digest; among copies, the same file name first."""
+    """Match what went with what came by image digest; among copies, the same file name first.
+
+    Both sides stay sorted, and the first goes with the first: which copies are left over does not
+    depend on which version is the older one.
+    """
     pairs: list[Change] = []
     for key in (_digest_and_name, _digest):
         waiting: defaultdict[tuple[str, ...], deque[ManifestEntry]] = defaultdict(deque)
@@ -175,9 +179,13 @@ def _pairs(removed: list[ManifestEntry], added: list[ManifestEntry]) -> list[Cha
                 pairs.append(Change(before=copies.popleft(), after=after))
             else:
                 unmatched.append(after)
-        removed = [entry for copies in waiting.values() for entry in copies]
+        removed = sorted((e for copies in waiting.values() for e in copies), key=_place)
         added = unmatched
-    return sorted(pairs, key=lambda pair: (pair.after.split, pair.after.path))
+    return sorted(pairs, key=lambda pair: _place(pair.after))
+
+
+def _place(entry: ManifestEntry) -> tuple[str, str]:
+    return entry.split, entry.path
 
 
 def _digest_and_name(entry: ManifestEntry) -> tuple[str, ...]:
