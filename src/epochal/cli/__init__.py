@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -46,7 +47,10 @@ class _Commands(EpochalGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"epochal.cli.{_COMMANDS[cmd_name][0]}")
+        place = f"epochal.cli.{_COMMANDS[cmd_name][0]}"
+        if find_spec(place) is None:
+            return None
+        module = import_module(place)
         command: Any = getattr(module, f"{cmd_name}_command")
         return command  # type: ignore[no-any-return] # each module exports NAME_command
 

@@ -110,13 +110,9 @@ def default_project(store: Store, given: str | None) -> str:
 def in_force(store: Store, project: str) -> tuple[Charter, int]:
     """Return the project's charter and its version, recording version 1 on the first read."""
     from epochal.decisions.charter import sync_charter
-    from epochal.decisions.charter_file import find_toml, read_toml
+    from epochal.decisions.charter_file import find_toml
 
-    file = find_toml(Path.cwd())
-    proposed = read_toml(file) if file is not None else None
-    if proposed is not None and proposed.project != project:
-        proposed = None
-    state = sync_charter(store, project, proposed)
+    state = sync_charter(store, project, find_toml(Path.cwd()))
     if state.differences:
         click.echo(
             f"note: epochal.toml differs from the charter in force ({len(state.differences)} "

@@ -35,11 +35,22 @@ def fail(error: EpochalError, *, as_json: bool = False) -> None:
 class EpochalGroup(click.Group):
     """A group whose commands turn our errors, and the disk's, into one line and exit code 2."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse `args`, noting whether errors are to be JSON."""
+        # What stands behind `--` is another program's.
+        own = args[: args.index("--")] if "--" in args else args
+        ctx.meta.setdefault("epochal.json", "--json" in own)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; end with exit code 2 where it fails."""
         try:
             return super().invoke(ctx)
         except EpochalError as error:
-            fail(error, as_json="--json" in sys.argv)
+            fail(error, as_json=ctx.meta["epochal.json"])
+        except BrokenPipeError:
+            raise  # `epochal runs | head`: click ends quietly
         except OSError as error:
             place = f" ({error.filename})" if error.filename else ""
-            fail(EpochalError(f"{error.strerror or error}{place}"), as_json="--json" in sys.argv)
+            problem = EpochalError(f"{error.strerror or error}{place}")
+            fail(problem, as_json=ctx.meta["epochal.json"])
