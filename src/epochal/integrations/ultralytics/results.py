@@ -119,10 +119,21 @@ def _protocol(validator: Any) -> dict[str, Any]:
     protocol["half"] = getattr(args, "quantize", None) == 16 or bool(getattr(args, "half", False))
     protocol["single_cls"] = bool(args.single_cls)
     protocol["device"] = str(validator.device)
-    for key, default in (("classes", None), ("fraction", 1.0)):  # they narrow what is evaluated
-        if getattr(args, key, default) not in (default, None, 1):
-            protocol[key] = getattr(args, key)
+    protocol["classes"] = getattr(args, "classes", None)  # these two narrow what is evaluated
+    protocol["fraction"] = _share(getattr(args, "fraction", None), str(args.split))
     return {key: value for key, value in protocol.items() if value is not None}
+
+
+def _share(fraction: Any, split: str) -> float | int | None:
+    """Return the share or number of the split's images that is used; None for all of them.
+
+    A single number is about train alone; a list is train, val, test.
+    """
+    if not isinstance(fraction, list | tuple):
+        return None
+    by_split = dict(zip(("train", "val", "test"), fraction, strict=False))
+    share: float | int | None = by_split.get(split)
+    return None if share == 1 else share
 
 
 def _metrics(validator: Any) -> dict[str, float | None]:
