@@ -12,10 +12,11 @@ where it differs although nothing that was requested under that key does.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import translate
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -55,6 +56,8 @@ DEFAULT_NOISE: frozenset[str] = frozenset(
 """Patterns of keys that differ between runs without changing what is learnt; see `difference`."""
 
 _NO_DEFAULT = object()
+_PLAIN = frozenset({str, int, float, bool, type(None), list, tuple})
+"""Nearly all values: asking an abstract class about each would be half of a comparison's time."""
 _JSON_NAMES = {"None": "null", "True": "true", "False": "false"}
 
 
@@ -159,14 +162,14 @@ def difference(
     Where a key is on one side only, the other side had the trainer's default. If one side is a
     full Ultralytics configuration and the value is Ultralytics' own default, nothing changed.
     """
-    patterns = [pattern.casefold() for pattern in noise]
+    is_noise = _matcher(frozenset(noise))
     left, right = flatten(a), flatten(b)
     defaults = ULTRALYTICS_DEFAULTS if is_ultralytics(left) or is_ultralytics(right) else {}
     pinned = dataset is not None and bool(dataset[0]) and bool(dataset[1])
     real: list[Change] = []
     ignored: list[Change] = []
     for change in _changes(left, right):
-        reason = _ignored(change, patterns, defaults, pinned=pinned)
+        reason = _ignored(change, is_noise, defaults, pinned=pinned)
         if reason:
             ignored.append(msgspec.structs.replace(change, ignored=reason))
         else:
@@ -184,7 +187,7 @@ def difference(
             change
             for change in resolved
             if change.key not in requested
-            and not _ignored(change, patterns, defaults, pinned=pinned)
+            and not _ignored(change, is_noise, defaults, pinned=pinned)
         ),
     )
 
@@ -196,7 +199,7 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     pending: list[tuple[str, Any]] = [(str(key), config[key]) for key in reversed(list(config))]
     while pending:
         key, value = pending.pop()
-        if isinstance(value, Mapping) and value:
+        if type(value) not in _PLAIN and isinstance(value, Mapping) and value:
             pending.extend((f"{key}.{inner}", value[inner]) for inner in reversed(list(value)))
         else:
             flat[key] = value
@@ -215,8 +218,14 @@ def _changes(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[Change]:
     return changes
 
 
+@functools.lru_cache(maxsize=32)
+def _matcher(patterns: frozenset[str]) -> Callable[[str], object]:
+    """Return what tells whether a key, in lower case, matches any of the patterns."""
+    return re.compile("|".join(translate(p.casefold()) for p in sorted(patterns)) or r"(?!)").match
+
+
 def _ignored(
-    change: Change, noise: list[str], defaults: Mapping[str, Any], *, pinned: bool
+    change: Change, is_noise: Callable[[str], object], defaults: Mapping[str, Any], *, pinned: bool
 ) -> Ignored:
     """Return why `change` does not count; empty if it does."""
     key = change.key.casefold()
@@ -225,7 +234,7 @@ def _ignored(
         return "seed"
     if pinned and last in _DATA:
         return "dataset"
-    if any(fnmatchcase(key, pattern) for pattern in noise):
+    if is_noise(key):
         return "noise"
     if change.kind == "changed":
         return "type" if _retyped(change.before, change.after) else ""
@@ -238,6 +247,8 @@ def _ignored(
 
 def _equal(a: Any, b: Any) -> bool:
     """Whether two config values are the same: numbers by value, NaN to itself, bool no number."""
+    if a is b:
+        return True
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, int | float) and isinstance(b, int | float):

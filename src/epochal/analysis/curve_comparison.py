@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from epochal.analysis.curve_points import clean
+from epochal.analysis.curve_measures import running_median
+from epochal.analysis.curve_points import Points, clean
 from epochal.analysis.curves import CurveStats, Reach, curve_stats
 from epochal.analysis.metrics import Metric, format_value
 from epochal.errors import NotFound
@@ -33,6 +34,7 @@ class Curve(NamedTuple):
     started: float | None = None
     planned_epochs: float | None = None
     patience: float | None = None
+    losses: tuple[npt.ArrayLike, npt.ArrayLike] | None = None
 
 
 class CurveRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +42,14 @@ class CurveRow(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     stats: CurveStats
+    common_x: float | None = None
+    """The last x that every run came to; None where a run has no values, or they never met."""
+    at_common: float | None = None
+    """Best value of the running median up to `common_x`: runs of different length on equal terms.
+
+    A schedule that was planned over another length (a cosine learning rate, a late mosaic) has
+    still not done its work there, so this tells who is ahead, not who would have won.
+    """
     identical_to: tuple[str, ...] = ()
     """Runs with bit-identical values: one training counted twice, or a seed that had no effect."""
     on_front: bool = False
@@ -114,14 +124,18 @@ def compare_curves(
             budget=budget,
             planned_epochs=curve.planned_epochs,
             patience=curve.patience,
+            losses=curve.losses,
         )
         for name, curve in curves.items()
     }
     costs = {name: _costs(one) for name, one in stats.items() if one.n}
+    common = _common_x(list(points.values()))
     return [
         CurveRow(
             name=name,
             stats=one,
+            common_x=common,
+            at_common=_best_up_to(points[name], common, direction),
             identical_to=tuple(
                 other
                 for other in curves
@@ -135,6 +149,22 @@ def compare_curves(
         )
         for name, one in stats.items()
     ]
+
+
+def _common_x(points: list[Points]) -> float | None:
+    if not points or not all(len(p.x) for p in points):
+        return None
+    last = float(min(p.x[-1] for p in points))
+    return last if all(p.x[0] <= last for p in points) else None
+
+
+def _best_up_to(points: Points, x: float | None, direction: Direction) -> float | None:
+    if x is None:
+        return None
+    sign = 1.0 if direction == "max" else -1.0
+    # smoothed only over what was known by then: a later value must not lift an earlier one
+    until = running_median(sign * points.y[points.x <= x])
+    return sign * float(np.max(until))
 
 
 def _costs(stats: CurveStats) -> tuple[float, float, float]:

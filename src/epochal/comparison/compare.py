@@ -7,20 +7,23 @@ import numpy as np
 
 from epochal.analysis.curve_comparison import Curve, CurveRow, compare_curves, sentence
 from epochal.analysis.metrics import Metric, Registry, guess_direction
-from epochal.comparison.evaluations import (
-    ClassRow,
-    common_evaluator,
-    latest_evaluation,
-    per_class_table,
+from epochal.comparison.evaluations import SplitTable, split_table
+from epochal.comparison.run_curves import (
+    find_key,
+    has_epochs,
+    no_metric,
+    run_curve,
+    unlike_curves,
 )
 from epochal.comparison.run_difference import RunDifference, run_difference
-from epochal.errors import InvalidInput, NotFound
-from epochal.records import Status
-from epochal.store.chunks import NO_EPOCH, Points
+from epochal.comparison.verdicts import attribution, gain_sentence, same_epoch_sentence
+from epochal.errors import InvalidInput
+from epochal.records import Status, to_wire
+from epochal.store.chunks import Points
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
-__all__ = ["Comparison", "RunRow", "SplitTable", "compare", "metric_curve"]
+__all__ = ["Comparison", "RunRow", "compare"]
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,25 +34,12 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     status: Status
     key: str
-    """The key under which the run logged the metric."""
+    """The key under which the run logged the metric; empty: it never did."""
     curve: CurveRow
     verdict: str
     """One sentence about the curve."""
     lesson: str
     """What the run taught: the result of its lesson, empty where nobody wrote one."""
-
-
-class SplitTable(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs' evaluations on one split by one evaluator."""
-
-    split: str
-    evaluator: str
-    images: int
-    metrics: dict[str, tuple[float | None, ...]]
-    """Metric -> value of each run, in the order of the runs."""
-    classes: tuple[ClassRow, ...]
-    not_comparable: tuple[str, ...]
-    """Why the numbers must not be compared; empty where they may."""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +49,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     direction: str
     x: str
     """What the curves run over: ``epoch`` or ``step``."""
+    verdicts: tuple[tuple[str, ...], ...]
+    """For each run but the first the sentences that it comes to, most important first."""
+    notes: tuple[str, ...]
+    """What to bear in mind: different plans, frequencies, restarts, identical curves."""
     runs: tuple[RunRow, ...]
     differences: tuple[RunDifference, ...]
     """From the first run to each of the others."""
@@ -75,6 +69,7 @@ def compare(
     registry: Registry,
     evaluator: str = "epochal/coco101",
     splits: tuple[str, ...] = ("val",),
+    require_metric: bool = False,
 ) -> Comparison:
     """Compare at least two runs.
 
@@ -87,79 +82,102 @@ def compare(
     splits
         Which splits' evaluations to show. Test numbers that were looked at are not for choosing
         between more than two runs: the caller decides.
+    require_metric
+        Whether a run without the metric is an error, as where a person asked for this metric by
+        name. Otherwise such a run is shown without a curve, as long as another one has it.
 
     Raises
     ------
     InvalidInput
         If fewer than two runs are given, or one twice.
     NotFound
-        If a run never logged the metric, naming what it did log.
+        If no run, or with `require_metric` not every run, logged the metric, naming what it did
+        log.
     """
     if len(documents) < 2:
         raise InvalidInput("comparing takes at least two runs", "`epochal compare A B`")
     if len({d.id for d in documents}) < len(documents):
         raise InvalidInput("the same run is named twice", "name different runs")
     resolved = registry.resolve(metric)
-    keys = [_key(document, resolved, registry) for document in documents]
-    points = [store.points.read(d.id, key) for d, key in zip(documents, keys, strict=True)]
-    by_epoch = all(bool((p.epoch != NO_EPOCH).all()) for p in points)
+    keys = [find_key(document, resolved, registry) for document in documents]
+    lacking = [d for d, key in zip(documents, keys, strict=True) if key is None]
+    if lacking and (require_metric or len(lacking) == len(documents)):
+        raise no_metric(lacking[0], resolved)
+    points = [
+        store.points.read(d.id, key) if key is not None else Points.join([])
+        for d, key in zip(documents, keys, strict=True)
+    ]
+    by_epoch = all(map(has_epochs, points))
+    unit = "epoch" if by_epoch else "step"
     labels = _labels(documents)
     curves = {
-        label: _curve(document, p, by_epoch)
+        label: run_curve(store, document, p, by_epoch)
         for label, document, p in zip(labels, documents, points, strict=True)
     }
-    direction = resolved.direction or guess_direction(keys[0]) or "max"
-    rows = compare_curves(curves, direction, champion=labels[0])
+    direction = resolved.direction or guess_direction(next(filter(None, keys))) or "max"
     shown = msgspec.structs.replace(resolved, direction=direction)
+    rows = compare_curves(curves, direction, champion=labels[0])
+    differences = tuple(run_difference(store, documents[0], other) for other in documents[1:])
+    tables = tuple(
+        table
+        for split in splits
+        if (table := split_table(store, documents, split, evaluator)) is not None
+    )
     return Comparison(
         metric=resolved.name,
         direction=direction,
-        x="epoch" if by_epoch else "step",
+        x=unit,
+        verdicts=tuple(
+            _verdict(shown, rows, place, tables, differences[place - 1], unit)
+            for place in range(1, len(rows))
+        ),
+        notes=unlike_curves(rows, curves, by_epoch=by_epoch),
         runs=tuple(
             RunRow(
                 id=document.id,
                 name=row.name,
                 project=document.project,
                 status=store.status(document),
-                key=key,
+                key=key or "",
                 curve=row,
                 verdict=sentence(
                     row.stats,
                     row.name,
                     metric=shown,
-                    reference_name=f"{labels[0]}'s level",
-                    unit="epoch" if by_epoch else "step",
-                ),
+                    reference_name=_level(labels[0], row.name),
+                    unit=unit,
+                )
+                if key is not None
+                else f"{no_metric(document, resolved).message}.",
                 lesson=document.lesson.result if document.lesson else "",
             )
             for document, key, row in zip(documents, keys, rows, strict=True)
         ),
-        differences=tuple(
-            run_difference(store, documents[0], document) for document in documents[1:]
-        ),
-        splits=tuple(
-            table
-            for split in splits
-            if (table := _split_table(store, documents, split, evaluator)) is not None
-        ),
+        differences=differences,
+        splits=tables,
         curves={label: tuple(_pairs(curve)) for label, curve in curves.items()},
     )
 
 
-def metric_curve(store: Store, document: RunDocument, metric: str, registry: Registry) -> Points:
-    """Return the points of `metric` in a run, under whatever key it was logged."""
-    return store.points.read(document.id, _key(document, registry.resolve(metric), registry))
+def _verdict(
+    metric: Metric,
+    rows: list[CurveRow],
+    place: int,
+    tables: tuple[SplitTable, ...],
+    difference: RunDifference,
+    unit: str,
+) -> tuple[str, ...]:
+    first, other = rows[0], rows[place]
+    said = (
+        gain_sentence(metric, first, other, tables[0] if tables else None, place),
+        attribution(difference),
+        same_epoch_sentence(metric, first, other, unit=unit),
+    )
+    return tuple(filter(None, said))
 
 
-def _key(document: RunDocument, metric: Metric, registry: Registry) -> str:
-    key = registry.find_key(metric.name, document.metrics)
-    if key is None:
-        logged = ", ".join(sorted(document.metrics)[:12]) or "nothing"
-        raise NotFound(
-            f"run {document.name} has no metric {metric.name!r}; it logged {logged}",
-            "choose one with --metric",
-        )
-    return key
+def _level(first: str, name: str) -> str:
+    return "its own level" if name == first else f"{first}'s level"
 
 
 def _labels(documents: list[RunDocument]) -> list[str]:
@@ -167,48 +185,8 @@ def _labels(documents: list[RunDocument]) -> list[str]:
     return [d.name if names.count(d.name) == 1 else f"{d.name} ({d.id[:8]})" for d in documents]
 
 
-def _curve(document: RunDocument, points: Points, by_epoch: bool) -> Curve:
-    config = {**document.config, **document.effective}
-    return Curve(
-        points.epoch if by_epoch else points.step,
-        points.value,
-        points.time / 1e6,
-        document.attempts[0].opened / 1e6 if document.attempts else None,
-        _positive(config.get("epochs")),
-        _positive(config.get("patience")),
-    )
-
-
-def _positive(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and value > 0 else None
-
-
 def _pairs(curve: Curve) -> list[tuple[float, float | str]]:
-    from epochal.records import to_wire
-
     return [
         (float(x), to_wire(float(y)))
         for x, y in zip(np.asarray(curve.x), np.asarray(curve.y), strict=True)
     ]
-
-
-def _split_table(
-    store: Store, documents: list[RunDocument], split: str, preferred: str
-) -> SplitTable | None:
-    evaluator = common_evaluator(documents, split, preferred)
-    if evaluator is None:
-        return None
-    found = [latest_evaluation(store, d, split, evaluator) for d in documents]
-    evaluations = [e for e in found if e is not None]
-    if len(evaluations) < len(documents):
-        return None
-    classes, problems = per_class_table(evaluations)
-    names = list(dict.fromkeys(name for e in evaluations for name in e.metrics))
-    return SplitTable(
-        split=split,
-        evaluator=evaluator,
-        images=evaluations[0].images,
-        metrics={name: tuple(e.metrics.get(name) for e in evaluations) for name in names},
-        classes=tuple(classes),
-        not_comparable=tuple(problems),
-    )

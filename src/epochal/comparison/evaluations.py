@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import msgspec
 
 from epochal.errors import EpochalError
-from epochal.evaluation.document import Evaluation, differences
+from epochal.evaluation.document import Evaluation, OperatingPoint, conditions, differences
 from epochal.evaluation.storage import load_evaluation
 from epochal.records import Evaluated
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
-__all__ = ["ClassRow", "common_evaluator", "latest_evaluation", "per_class_table"]
+__all__ = [
+    "ClassRow",
+    "PointRow",
+    "SplitTable",
+    "common_evaluator",
+    "latest_evaluation",
+    "per_class_table",
+    "split_table",
+]
 
 
 class ClassRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +34,32 @@ class ClassRow(msgspec.Struct, frozen=True, kw_only=True):
     ap: tuple[float | None, ...]
     retention: tuple[float | None, ...]
     """AP as a share of the first run's; None where that is unknown or zero."""
+
+
+class PointRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One operating point in each run; None where the run has no such point."""
+
+    name: str
+    scope: str
+    points: tuple[OperatingPoint | None, ...]
+
+
+class SplitTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs' evaluations on one split by one evaluator."""
+
+    split: str
+    evaluator: str
+    images: int
+    metrics: dict[str, tuple[float | None, ...]]
+    """Metric -> value of each run, in the order of the runs; None where it was not measured."""
+    classes: tuple[ClassRow, ...]
+    operating_points: tuple[PointRow, ...] = ()
+    not_comparable: tuple[str, ...] = ()
+    """Why the numbers must not be compared; empty where they may."""
+    conditions: tuple[str, ...] = ()
+    """How the measuring differed without blocking a comparison, e.g. the image size."""
+    missing: tuple[int, ...] = ()
+    """Places of the runs that this evaluator never measured on this split."""
 
 
 def latest_evaluation(
@@ -48,33 +85,41 @@ def latest_evaluation(
 
 
 def common_evaluator(documents: list[RunDocument], split: str, preferred: str) -> str | None:
-    """Return an evaluator that measured all runs on `split`, `preferred` if it did."""
-    sets = [
-        {
+    """Return the evaluator that measured most of the runs on `split`; of several, `preferred`.
+
+    None where no evaluator measured two of them.
+    """
+    counts = Counter(
+        evaluator
+        for d in documents
+        for evaluator in {
             s.body.evaluator
             for s in d.evaluations
             if isinstance(s.body, Evaluated) and s.body.split == split
         }
-        for d in documents
-    ]
-    common = set.intersection(*sets) if sets else set()
-    return preferred if preferred in common else min(common, default=None)
+    )
+    order = sorted(counts, key=lambda e: (-counts[e], e != preferred, e))
+    return order[0] if order and counts[order[0]] > 1 else None
 
 
-def per_class_table(evaluations: list[Evaluation]) -> tuple[list[ClassRow], list[str]]:
+def per_class_table(
+    evaluations: Sequence[Evaluation | None],
+) -> tuple[list[ClassRow], list[str]]:
     """Return per-class AP side by side, and why they do not compare where they do not.
 
-    Classes stand in the order of the first evaluation; support is the first one's.
+    Classes stand in the order of the first evaluation there is; support is its own, and
+    retention is measured against it.
     """
-    if not evaluations:
+    present = [e for e in evaluations if e is not None]
+    if not present:
         return [], []
-    first = evaluations[0]
-    problems = [reason for other in evaluations[1:] for reason in differences(first, other)]
-    by_name = [{c.name: c.ap for c in e.per_class} for e in evaluations]
+    first = present[0]
+    problems = [reason for other in present[1:] for reason in differences(first, other)]
+    by_name = [{c.name: c.ap for c in e.per_class} if e else {} for e in evaluations]
     rows = []
     for result in first.per_class:
         ap = tuple(found.get(result.name) for found in by_name)
-        base = ap[0]
+        base = result.ap
         rows.append(
             ClassRow(
                 name=result.name,
@@ -87,3 +132,40 @@ def per_class_table(evaluations: list[Evaluation]) -> tuple[list[ClassRow], list
             )
         )
     return rows, list(dict.fromkeys(problems))
+
+
+def split_table(
+    store: Store, documents: list[RunDocument], split: str, preferred: str
+) -> SplitTable | None:
+    """Return the runs' newest evaluations on `split`; None unless two runs share an evaluator."""
+    evaluator = common_evaluator(documents, split, preferred)
+    if evaluator is None:
+        return None
+    found = [latest_evaluation(store, d, split, evaluator) for d in documents]
+    present = [e for e in found if e is not None]
+    if len(present) < 2:
+        return None
+    classes, problems = per_class_table(found)
+    names = dict.fromkeys(name for e in present for name in e.metrics)
+    return SplitTable(
+        split=split,
+        evaluator=evaluator,
+        images=present[0].images,
+        metrics={name: tuple(e.metrics.get(name) if e else None for e in found) for name in names},
+        classes=tuple(classes),
+        operating_points=_operating_points(found),
+        not_comparable=tuple(problems),
+        conditions=tuple(
+            dict.fromkeys(c for other in present[1:] for c in conditions(present[0], other))
+        ),
+        missing=tuple(i for i, e in enumerate(found) if e is None),
+    )
+
+
+def _operating_points(evaluations: Sequence[Evaluation | None]) -> tuple[PointRow, ...]:
+    by_key = [{(p.name, p.scope): p for p in e.operating_points} if e else {} for e in evaluations]
+    keys = dict.fromkeys(key for found in by_key for key in found)
+    return tuple(
+        PointRow(name=name, scope=scope, points=tuple(f.get((name, scope)) for f in by_key))
+        for name, scope in keys
+    )

@@ -7,11 +7,11 @@ import msgspec
 from epochal.analysis.config_difference import ConfigDifference, difference
 from epochal.datasets.differences import difference as dataset_difference
 from epochal.datasets.versions import load_manifest
-from epochal.errors import EpochalError
+from epochal.errors import EpochalError, NotFound
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
-__all__ = ["RunDifference", "dataset_sentence", "run_difference"]
+__all__ = ["RunDifference", "dataset_sentence", "parent_of", "run_difference"]
 
 
 class RunDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +27,17 @@ class RunDifference(msgspec.Struct, frozen=True, kw_only=True):
     """One line: ``1 change: imgsz 96 -> 160``, or ``3 changes, confounded: ...``."""
     count: int
     confounded: bool
+
+
+def parent_of(store: Store, document: RunDocument) -> RunDocument | None:
+    """Return the run that `document` names as its parent; None where that is nobody here."""
+    if not document.parent:
+        return None
+    try:
+        found = store.find_run(document.parent, document.project)
+    except NotFound:
+        return None
+    return found if found.id != document.id else None
 
 
 def run_difference(store: Store, before: RunDocument, after: RunDocument) -> RunDifference:

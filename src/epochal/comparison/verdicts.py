@@ -1,0 +1,117 @@
+"""What a comparison comes to, in sentences: who is ahead, by how much, and because of what.
+
+These say what was measured. Whether a difference stands out from noise, and whether it ships, is
+for `epochal.decisions` to say; the words here claim neither.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from epochal.analysis.metrics import Metric, format_gain, format_value
+
+if TYPE_CHECKING:
+    from epochal.analysis.curve_comparison import CurveRow
+    from epochal.comparison.evaluations import SplitTable
+    from epochal.comparison.run_difference import RunDifference
+
+__all__ = ["attribution", "gain_sentence", "retention_drops", "same_epoch_sentence"]
+
+
+def gain_sentence(
+    metric: Metric, first: CurveRow, other: CurveRow, table: SplitTable | None, place: int
+) -> str:
+    """Return how `other` stands against `first` on the metric.
+
+    By their evaluations where those are comparable, else by the curves: means of the last
+    evaluations, because the best of a curve was selected and is too good.
+
+    Parameters
+    ----------
+    table
+        Evaluations of one split, if there are any.
+    place
+        Which of the compared runs `other` is.
+    """
+    if table is not None and not table.not_comparable:
+        values = table.metrics.get(metric.name)
+        before, after = (values[0], values[place]) if values else (None, None)
+        if before is not None and after is not None:
+            return _against(
+                metric,
+                (first.name, before),
+                (other.name, after),
+                f"on {table.split} ({table.images} images, {table.evaluator})",
+            )
+    a, b = first.stats, other.stats
+    if a.last_k_mean is None or b.last_k_mean is None:
+        missing = " and ".join(row.name for row in (first, other) if row.stats.n == 0)
+        return f"{other.name} cannot be set against {first.name}: {missing} has no {metric.name}."
+    k = min(a.last_k, b.last_k)
+    return _against(
+        metric,
+        (first.name, a.last_k_mean),
+        (other.name, b.last_k_mean),
+        f"by the mean of the last {k} evaluations of training" if k > 1 else "by one evaluation",
+    )
+
+
+def _against(
+    metric: Metric, first: tuple[str, float], other: tuple[str, float], where: str
+) -> str:
+    gain = other[1] - first[1]
+    values = f"{format_value(metric, other[1])} against {format_value(metric, first[1])}"
+    if gain == 0:
+        return f"{other[0]} equals {first[0]} on {metric.name}, {values}, {where}."
+    better = (gain > 0) == (metric.direction != "min")
+    word = "ahead of" if better else "behind"
+    size = f"{_size(metric, gain)} {metric.name}"
+    return f"{other[0]} is {word} {first[0]} by {size} {where}: {values}."
+
+
+def _size(metric: Metric, gain: float) -> str:
+    return format_gain(metric, abs(gain)).lstrip("+")
+
+
+def same_epoch_sentence(
+    metric: Metric, first: CurveRow, other: CurveRow, *, unit: str = "epoch"
+) -> str:
+    """Return who was ahead where the shorter run ended; empty for runs of one length."""
+    x, a, b = other.common_x, first.at_common, other.at_common
+    if x is None or a is None or b is None or first.stats.last_x == other.stats.last_x:
+        return ""
+    shorter = first if (first.stats.last_x or 0) < (other.stats.last_x or 0) else other
+    longer = other if shorter is first else first
+    ended = shorter.name if shorter.stats.last_x == x else "the shortest run"
+    return (
+        f"Up to {unit} {x:g}, where {ended} ended, {other.name} had "
+        f"{format_value(metric, b)} and {first.name} {format_value(metric, a)}; "
+        f"{longer.name} went on to {unit} {longer.stats.last_x:g}."
+    )
+
+
+def attribution(difference: RunDifference) -> str:
+    """Return what a difference in results can be laid to."""
+    config = difference.config
+    if config.replicate:
+        seeds = ", ".join(str(c) for c in config.ignored if c.ignored == "seed")
+        return f"Same recipe, another seed ({seeds}): the difference is noise."
+    if not config.changes:
+        return "Nothing that counts has changed: the difference is noise, or was not recorded."
+    if config.confounded:
+        return f"CONFOUNDED: {difference.summary}. No single change explains the difference."
+    return f"One change: {config.changes[0]}."
+
+
+def retention_drops(
+    table: SplitTable, place: int, keep_share: float
+) -> tuple[tuple[str, float], ...]:
+    """Return the classes whose AP in a run is below `keep_share` of the first's, worst first."""
+    if table.not_comparable:
+        return ()
+    drops = [
+        (row.name, share)
+        for row in table.classes
+        if (share := row.retention[place]) is not None and share < keep_share
+    ]
+    return tuple(sorted(drops, key=lambda drop: drop[1]))
