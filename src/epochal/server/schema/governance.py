@@ -1,0 +1,193 @@
+"""Rules and what was done under them: baseline, charter, ledger, decisions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from epochal.decisions.charter import Charter
+from epochal.server.schema.common import Reason, RunId, RunRef
+
+__all__ = [
+    "BaselineChange",
+    "BaselineEdit",
+    "BaselineView",
+    "CharterVersion",
+    "CharterView",
+    "DecisionQuery",
+    "DecisionView",
+    "Decisions",
+    "GateView",
+    "LedgerSet",
+    "LedgerView",
+    "LookRow",
+    "ProjectQuery",
+]
+
+
+class ProjectQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of which project."""
+
+    project: str
+
+
+class BaselineChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The project's baseline, at one time."""
+
+    t: int
+    run: RunRef | None
+    """None where the run is no longer in this workspace."""
+    run_id: str
+    reason: str
+    author: str
+
+
+class BaselineView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the project compares against now, and did before."""
+
+    baseline: RunRef | None
+    history: list[BaselineChange]
+    """Newest first."""
+
+
+class BaselineEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Compare against this run from now on."""
+
+    project: str
+    run: RunId
+    reason: Reason = ""
+
+
+class CharterVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of the rules."""
+
+    version: int
+    t: int
+    author: str
+    reason: str
+    rules: dict[str, Any]
+    changes: list[str]
+    """One line for each rule that it changed."""
+
+
+class CharterView(msgspec.Struct, frozen=True, kw_only=True):
+    """The rules in force, their history, and what the file proposes."""
+
+    charter: Charter
+    version: int
+    """0: nothing is recorded, the defaults hold."""
+    history: list[CharterVersion]
+    """Newest first."""
+    file: str
+    """The epochal.toml that was found, empty where there is none for this project."""
+    proposed: Charter | None
+    differences: list[str]
+    """One line for each rule that the file would change."""
+    problem: str
+    """Why the file cannot be read; empty where it can."""
+
+
+class LookRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One use of test images."""
+
+    look: str
+    t: int
+    completed: int | None
+    state: Literal["opened", "completed"]
+    project: str
+    run: RunRef | None
+    run_id: str
+    weights: str
+    dataset: str
+    split: str
+    images: int
+    purpose: str
+    revealed: str
+    result: dict[str, Any]
+    author: str
+    charter: int
+    number: int | None
+    """Which challenger look at these images it is; None where it does not count."""
+
+
+class LedgerSet(msgspec.Struct, frozen=True, kw_only=True):
+    """Looks that count together, because they use the same images."""
+
+    datasets: list[str]
+    split: str
+    images: int
+    budget: int
+    used: int
+    spent: bool
+    advice: str
+    """A budget derived from the set's size, as advice; may be empty."""
+    looks: list[LookRow]
+    """Oldest first."""
+
+
+class LedgerView(msgspec.Struct, frozen=True, kw_only=True):
+    """Every look at test images, and whether the chain of records is whole."""
+
+    sets: list[LedgerSet]
+    heads: list[str]
+    """Hashes to keep elsewhere: with them a rollback shows."""
+    problems: list[str]
+    """What breaks the chain; empty where it is whole."""
+    records: int
+
+
+class GateView(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule's outcome."""
+
+    number: int
+    name: str
+    outcome: Literal["pass", "fail", "unknown", "not applicable"]
+    sentence: str
+    evidence: dict[str, Any]
+    """Numbers that a drawing needs, e.g. ``gain``, ``lower``, ``upper``, ``threshold``."""
+    next: str
+    """What would change the outcome; empty where nothing has to."""
+
+
+class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
+    """The frozen outcome of all gates for candidate against baseline."""
+
+    digest: str
+    t: int
+    project: str
+    candidate: RunRef
+    baseline: RunRef | None
+    verdict: Literal["ship", "more experiments"]
+    kind: str
+    """Why not: ``no win``, ``inconclusive``, ``invalid``; empty for ``ship``."""
+    gates: list[GateView]
+    next: list[str]
+    author: str
+    charter: int
+    rule_set: str
+    metric: str
+    override: str
+    """The reason, where a person decided against the gates."""
+    document: dict[str, Any]
+    """The decision as it is stored, for everything that is not above."""
+
+
+class Decisions(msgspec.Struct, frozen=True, kw_only=True):
+    """Decisions of a project, newest first."""
+
+    decisions: list[DecisionView]
+    change: int
+
+
+class DecisionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Decide on a candidate."""
+
+    candidate: RunId
+    baseline: RunId | None = None
+    """By default the project's."""
+    record: bool = True
+    """False: only show what the gates say now; nothing is recorded."""
+    override: Annotated[str, Meta(max_length=2000)] = ""
+    """A reason to decide against the gates."""
