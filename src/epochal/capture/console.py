@@ -42,7 +42,7 @@ class LineAssembler:
         *whole, self._open = (self._open + text).split("\n")
         if len(self._open) > 2 * _LINE:
             # Only what stands behind the last carriage return can still be seen.
-            before, cr, shown = self._open.rpartition("\r")
+            _, cr, shown = self._open.rpartition("\r")
             if cr and shown:
                 self._open = shown
             if len(self._open) > 16 * _LINE:

@@ -66,7 +66,7 @@ class GitState:
     diff_truncated: bool = False
     """`diff` ends before its end."""
     untracked: tuple[str, ...] = ()
-    """Small untracked text files that are not ignored, and wholly untracked folders (``name/``)."""
+    """Small untracked text files that are not ignored, and folders of which nothing is tracked."""
     redacted: int = 0
     """Secrets taken out of `diff` and `remote`."""
     notes: tuple[str, ...] = field(default=())
@@ -201,8 +201,9 @@ def _is_small_text(file: Path) -> bool:
 
 def _diff(git: _Git, at: Path, born: bool, limit: int, redacted: int) -> dict[str, Any]:
     against = ["HEAD"] if born else ["--cached"]
-    output = git.run(at, "diff", *against, "--no-ext-diff", "--no-textconv", "--no-color",
-                     "--submodule=diff", "--src-prefix=a/", "--dst-prefix=b/", limit=limit)  # fmt: skip
+    options = ("--no-ext-diff", "--no-textconv", "--no-color", "--submodule=diff")
+    prefixes = ("--src-prefix=a/", "--dst-prefix=b/")
+    output = git.run(at, "diff", *against, *options, *prefixes, limit=limit)
     if output is None:
         return {}
     if output.truncated:

@@ -69,7 +69,7 @@ class Gpus:
                 "index": index,
                 "name": _text(self._ask(f"gpu{index} name", nvml.nvmlDeviceGetName, handle)),
                 "memory_bytes": int(memory.total) if memory is not None else None,
-                "uuid": _text(self._ask(f"gpu{index} uuid", nvml.nvmlDeviceGetUUID, handle)),
+                "uuid": self._uuid(index) or None,
             }
             gpus.append({key: value for key, value in about.items() if value is not None})
         described: dict[str, Any] = {"gpus": gpus}
@@ -114,14 +114,15 @@ class Gpus:
                 chosen.append(int(name))
         elif all(name.startswith("GPU-") for name in names):
             chosen = [
-                index
-                for index, handle in self._handles.items()
-                if (_text(self._ask(f"gpu{index} uuid", self._nvml.nvmlDeviceGetUUID, handle)) or "")
-                .startswith(tuple(names))
-            ]  # fmt: skip
+                index for index in self._handles if self._uuid(index).startswith(tuple(names))
+            ]
         else:
             return
         self._handles = {index: self._handles[index] for index in sorted(set(chosen))}
+
+    def _uuid(self, index: int) -> str:
+        handle = self._handles[index]
+        return _text(self._ask(f"gpu{index} uuid", self._nvml.nvmlDeviceGetUUID, handle)) or ""
 
     def _ask(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:

@@ -168,7 +168,12 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("eyj", _edge(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{5,}")),
     ("eyjhcglf", _edge(r"eyJhcGlf[A-Za-z0-9+/]{20,}={0,2}")),  # Neptune: base64 of {"api_...
     ("bearer", re.compile(r"(?i:\bbearer\s+)(?P<secret>(?=\S*\d)[\w.~+/-]{16,}={0,2})")),
-    ("sig", re.compile(r"(?i:[?&](?:sig|x-amz-signature|x-goog-signature)=)(?P<secret>[\w%+/=-]{16,})")),
+    (
+        "sig",
+        re.compile(
+            r"(?i:[?&](?:sig|x-amz-signature|x-goog-signature)=)(?P<secret>[\w%+/=-]{16,})"
+        ),
+    ),
     (
         # A W&B key is 40 hex digits, as is a git commit: only a name just before tells.
         "",

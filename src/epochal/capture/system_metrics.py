@@ -43,6 +43,9 @@ class Sampler:
         self.notes: list[str] = []
         self._group = Cgroup() if cgroup is None else cgroup
         self._told: set[str] = set()
+        self._time = 0.0
+        self._before: dict[str, float] = {}
+        self._tree: dict[int, ProcessUse] = {}
         self._start()
 
     def sample(self) -> dict[str, float]:

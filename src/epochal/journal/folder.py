@@ -23,7 +23,7 @@ from typing import NamedTuple
 from epochal.errors import Ambiguous, InvalidInput, NewerFormat, NotFound
 from epochal.records import FORMAT
 
-__all__ = ["FOLDER_NAME", "Folder", "JournalFile", "make_directory"]
+__all__ = ["FOLDER_NAME", "Folder", "JournalFile", "make_directory", "sync_directory"]
 
 FOLDER_NAME = ".epochal"
 
@@ -55,14 +55,14 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
         try:
-            text = (root / "format").read_text()
+            text = (root / "format").read_bytes().strip()
         except (FileNotFoundError, NotADirectoryError):
             raise NotFound(
                 f"no workspace at {root}", "`epochal init` in your project creates one"
             ) from None
         except OSError as error:
             raise InvalidInput(f"cannot read the workspace at {root}: {error.strerror}") from None
-        found = int(text) if text.strip().isdigit() else None
+        found = int(text) if text.isdigit() else None
         if found is None:
             raise InvalidInput(
                 f"{root / 'format'} does not hold a number",
@@ -199,10 +199,11 @@ def make_directory(path: Path) -> None:
         path = path.parent
     for part in reversed(missing):
         part.mkdir(exist_ok=True)
-        _sync_directory(part.parent)
+        sync_directory(part.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Return once the names in the directory `path` survive a power cut."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -230,7 +231,7 @@ def _write_once(path: Path, text: str) -> None:
             os.fsync(file.fileno())
     except FileExistsError:
         return
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _slug(name: str) -> str:

@@ -54,7 +54,7 @@ class Governance:
 
     records: tuple[GovernanceRecord, ...]
     problems: tuple[str, ...]
-    """What is wrong with the files themselves: damaged, missing or torn lines."""
+    """What is wrong with the files themselves: damaged, missing or disordered lines."""
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -91,22 +91,30 @@ def read_governance(folder: Folder) -> Governance:
     """Read all governance records of the workspace `folder`, from its journals alone."""
     records: dict[str, GovernanceRecord] = {}
     problems: list[str] = []
+    positions: dict[str, set[int]] = {}
     for path in sorted(folder.journal.glob("*.jsonl")):
         report = read_journal(path)
-        for count, what in (
-            (report.damaged, "damaged"),
-            (report.missing, "missing"),
-        ):
-            if count:
-                problems.append(f"{path.name}: {count} {what} line{'s' if count > 1 else ''}")
+        problems += _problems(path.name, damaged=report.damaged, disordered=report.disordered)
+        seen = positions.setdefault(report.writer, set())
         for line in report.lines:
+            seen.add(line.seq)
             if line.entry is not None and isinstance(line.entry.body, GOVERNANCE):
                 hash = record_hash(line.raw)
                 records[hash] = GovernanceRecord(
                     hash, report.writer, line.seq, line.t, line.entry.body, path
                 )
+    for writer, seen in positions.items():
+        problems += _problems(f"{writer}.jsonl", missing=max(seen, default=-1) + 1 - len(seen))
     ordered = sorted(records.values(), key=lambda r: (r.t, r.writer, r.seq))
     return Governance(tuple(ordered), tuple(problems))
+
+
+def _problems(name: str, **counts: int) -> list[str]:
+    return [
+        f"{name}: {count} {what} line{'s' if count > 1 else ''}"
+        for what, count in counts.items()
+        if count
+    ]
 
 
 def append_governance(writer: Writer, folder: Folder, body: AnyBody) -> str:

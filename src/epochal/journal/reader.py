@@ -6,6 +6,7 @@ or one torn by a crash. A damaged line in the middle is skipped and counted, nev
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,8 @@ class JournalReport:
     """Intact lines of a kind this version does not know."""
     missing: int = 0
     """Positions that no intact line has, although a later one exists."""
+    disordered: int = 0
+    """Intact lines that repeat a position or stand behind a later one. No writer does that."""
     torn: int = 0
     """Bytes behind the last newline."""
 
@@ -89,11 +92,12 @@ def writer_of(path: Path, first: bytes) -> str:
 
     The header says it; the file's name does where the header is damaged.
     """
+    named = path.name.partition(".")[0]  # <writer>.jsonl, or <writer>.2.jsonl after a bad disk
     try:
         header = _decode_header(first).body
-    except msgspec.DecodeError:
-        return path.stem
-    return header.writer if decode_line(first, seed_of(header.writer)) else path.stem
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return named
+    return header.writer if decode_line(first, seed_of(header.writer)) else named
 
 
 def read_journal(path: Path, limit: int = -1) -> JournalReport:
@@ -106,8 +110,10 @@ def read_journal(path: Path, limit: int = -1) -> JournalReport:
     report.lines = list(reader.lines(data[:end]))
     report.damaged, report.unknown = reader.damaged, reader.unknown
     if report.lines:
-        report.next_seq = max(line.seq for line in report.lines) + 1
-        report.missing = report.next_seq - len({line.seq for line in report.lines})
+        positions = [line.seq for line in report.lines]
+        report.next_seq = max(positions) + 1
+        report.missing = report.next_seq - len(set(positions))
+        report.disordered = sum(b <= a for a, b in itertools.pairwise(positions))
         first = report.lines[0].entry
         if first is not None and isinstance(first.body, Header):
             report.header = first.body

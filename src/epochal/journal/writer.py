@@ -4,6 +4,10 @@ What `append` returned from survives ``kill -9``: it is in the kernel. What `syn
 survives a power cut. Nobody else ever writes to the file, so a torn line can only be its last,
 or one that this writer itself could not complete on a full disk; the next line then begins
 with a newline, and readers skip the fragment by its checksum.
+
+A disk that fails to sync may have thrown the data away and report success the next time. So the
+file is given up then: what it was not known to hold is written to a second file of the same
+writer, ``<writer>.2.jsonl``, with the same positions, and readers take each position once.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import time
 from pathlib import Path
 
 from epochal.errors import InvalidInput
-from epochal.journal.folder import make_directory
+from epochal.journal.folder import make_directory, sync_directory
 from epochal.journal.lines import encode_line, seed_of
 from epochal.journal.process import boot_id, host, process_start
 from epochal.journal.reader import read_journal
@@ -65,41 +69,59 @@ class Writer:
         make_directory(folder)
         self.id = writer or new_writer_id()
         self.path = folder / f"{self.id}.jsonl"
-        self._seed = seed_of(self.id)
-        self._lock = threading.Lock()
-        self._t0 = time.time_ns() // 1000
-        self._m0 = time.monotonic_ns() // 1000
-        self._unsynced = False
-        self._torn = False
+        self.files = 1
+        """How many files this writer has; more than one after a disk failed to sync."""
         self.seq = 0
         """The position of the next record."""
-        mode = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._fd = os.open(self.path, mode if writer else mode | os.O_EXCL, 0o644)
+        self._seed = seed_of(self.id)
+        self._lock = threading.Lock()
+        self._sync_lock = threading.Lock()
+        self._t0 = time.time_ns() // 1000
+        self._m0 = time.monotonic_ns() // 1000
+        self._size = self._synced = 0
+        self._unsynced = self._suspect = self._torn = False
         if writer:
-            fcntl.flock(self._fd, fcntl.LOCK_EX)  # two imports of one source take turns
-            self._go_on()
-        if self.seq == 0:
-            self.append(
-                Header(
-                    format=FORMAT,
-                    epochal=__version__,
-                    writer=self.id,
-                    run=run,
-                    attempt=attempt,
-                    rank=rank,
-                    host=host(),
-                    pid=os.getpid(),
-                    boot=boot_id(),
-                    started=process_start(os.getpid()),
-                    author=author,
+            self._last_file()
+        self._fd = os.open(self.path, _APPEND if writer else _APPEND | os.O_EXCL, 0o644)
+        try:
+            if writer:
+                fcntl.flock(self._fd, fcntl.LOCK_EX)  # two imports of one source take turns
+                self._go_on()
+            if self.seq == 0:
+                self.append(
+                    Header(
+                        format=FORMAT,
+                        epochal=__version__,
+                        writer=self.id,
+                        run=run,
+                        attempt=attempt,
+                        rank=rank,
+                        host=host(),
+                        pid=os.getpid(),
+                        boot=boot_id(),
+                        started=process_start(os.getpid()),
+                        author=author,
+                    )
                 )
-            )
-            self._sync_name(folder)
+                sync_directory(folder)
+        except BaseException:
+            self.abandon()
+            if not writer:
+                self.path.unlink(missing_ok=True)  # nothing was said yet: leave no empty file
+            raise
+
+    def _last_file(self) -> None:
+        while (further := self._file(self.files + 1)).exists():
+            self.path, self.files = further, self.files + 1
+
+    def _file(self, number: int) -> Path:
+        return self.path.with_name(f"{self.id}.{number}.jsonl")
 
     def _go_on(self) -> None:
         report = read_journal(self.path)
         self.seq = report.next_seq
         self._torn = report.torn > 0
+        self._size = self._synced = os.fstat(self._fd).st_size
 
     def now(self) -> int:
         """Return the time of a record: the wall clock at opening plus monotonic time since."""
@@ -121,13 +143,11 @@ class Writer:
         """Append one record; return its position and its line without the newline."""
         with self._lock:
             stamp = self._t0 + time.monotonic_ns() // 1000 - self._m0 if t is None else t
-            line = encode_line(Entry(seq=self.seq, t=stamp, body=body), self._seed)
+            seq = self.seq
+            line = encode_line(Entry(seq=seq, t=stamp, body=body), self._seed)
             if len(line) > MAX_LINE:
                 raise TooLong(f"a {type(body).__name__} record of {len(line)} bytes is too long")
             self._write(line)
-            self._unsynced = True
-            seq = self.seq
-            self.seq = seq + 1
             return seq, line[:-1]
 
     def _write(self, line: bytes) -> None:
@@ -136,25 +156,81 @@ class Writer:
         try:
             while written < len(data):
                 written += os.write(self._fd, data[written:] if written else data)
-        except OSError:
-            # A fragment may stand there now. It fails its checksum; the next line starts afresh.
-            self._torn = self._torn or written > 0
+        except BaseException:
+            # A full disk, or Ctrl-C between the write and its count: the file's size, which
+            # nobody else changes, tells what stands there. A fragment fails its checksum.
+            grown = os.fstat(self._fd).st_size - self._size
+            self._size += grown
+            if grown == len(data):
+                self._count()
+            elif grown > 0:
+                self._torn = True
             raise
+        self._size += len(data)
+        self._count()
+
+    def _count(self) -> None:
         self._torn = False
+        self._unsynced = True
+        self.seq += 1
 
     def sync(self) -> None:
         """Return once everything appended so far survives a power cut.
 
+        Where the disk reports a failure, go on in a second file (`files` is then higher).
+
         Raises
         ------
         OSError
-            If the disk reports a failure. The file must then be given up: a second sync may
-            report success for data that was lost.
+            If that file cannot be made or synced either. The next sync tries again, and never
+            takes the word of a file that failed once.
         """
-        if self._unsynced:
+        with self._sync_lock:
+            if not self._unsynced or self._fd < 0:
+                return
             # Cleared first: what is appended during the sync is for the next one.
             self._unsynced = False
-            os.fsync(self._fd)
+            try:
+                if not self._suspect:
+                    size = self._size
+                    try:
+                        _sync_file(self._fd)
+                        self._synced = size
+                        return
+                    except OSError:
+                        self._suspect = True
+                self._move()
+                size = self._size
+                _sync_file(self._fd)
+                sync_directory(self.path.parent)
+                self._synced = size
+                self._suspect = False
+            except OSError:
+                self._unsynced = True
+                raise
+
+    def _move(self) -> None:
+        """Go on in a new file that begins with what the present one may have lost."""
+        with self._lock:
+            path = self._file(self.files + 1)
+            with self.path.open("rb") as present:
+                header = present.readline()
+                start = max(self._synced, len(header))
+                present.seek(start)
+                tail = present.read()
+            fd = os.open(path, _APPEND | os.O_EXCL, 0o644)
+            try:
+                data = header + tail[: tail.rfind(b"\n") + 1]
+                written = 0
+                while written < len(data):
+                    written += os.write(fd, data[written:])
+            except BaseException:
+                os.close(fd)
+                path.unlink(missing_ok=True)
+                raise
+            os.close(self._fd)
+            self._fd, self.path, self.files = fd, path, self.files + 1
+            self._size, self._synced, self._torn = len(data), 0, False
 
     def close(self) -> None:
         """Sync and close. Closing twice is allowed."""
@@ -162,8 +238,8 @@ class Writer:
             try:
                 self.sync()
             finally:
-                os.close(self._fd)
-                self._fd = -1
+                with self._sync_lock, self._lock:
+                    self.abandon()
 
     def abandon(self) -> None:
         """Close without syncing: after a fork, or when the disk failed."""
@@ -171,12 +247,7 @@ class Writer:
             os.close(self._fd)
             self._fd = -1
 
-    @staticmethod
-    def _sync_name(folder: Path) -> None:
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        except OSError:
-            pass  # some network file systems cannot sync a directory
-        finally:
-            os.close(fd)
+
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+# The size is all that a reader needs of the inode, and fdatasync includes it.
+_sync_file = getattr(os, "fdatasync", os.fsync)
