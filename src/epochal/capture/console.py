@@ -113,10 +113,12 @@ class ConsoleCapture:
             if original is not None and name not in self._tees:
                 self._tees[name] = _Tee(original, name, self)
                 setattr(sys, name, self._tees[name])
+                _redirect_logging(original, self._tees[name])
 
     def uninstall(self) -> None:
         """Flush, and take the listeners away; one that somebody wrapped stays, deaf."""
         for name, tee in self._tees.items():
+            _redirect_logging(tee, tee._original)
             if getattr(sys, name) is tee:
                 setattr(sys, name, tee._original)
         self._tees.clear()
@@ -156,6 +158,21 @@ class ConsoleCapture:
                 self._emit(stream, clean)
         finally:
             self._emitting.on = False
+
+
+def _redirect_logging(before: Any, after: Any) -> None:
+    """Let the log handlers that write to one stream write to the other.
+
+    A handler keeps the stream it was made with, and most are made before the run is opened.
+    """
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return
+    known = list(logging.Logger.manager.loggerDict.values())
+    for logger in (logging.getLogger(), *known):
+        for handler in getattr(logger, "handlers", ()):  # a placeholder in the tree has none
+            if isinstance(handler, logging.StreamHandler) and handler.stream is before:
+                handler.setStream(after)
 
 
 def _batches(lines: list[tuple[str, str]]) -> Iterable[tuple[str, str]]:
