@@ -73,6 +73,9 @@ class Store:
         The workspace.
     index
         Where the index lies; by default `epochal.store.database.index_path` decides.
+    refresh
+        Take in what is new at once. Without it the index is read as it stands, by a thread of a
+        process in which another one keeps it fresh.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Store:
         *,
         index: Path | None = None,
         progress: Callable[[int, int], None] | None = None,
+        refresh: bool = True,
     ) -> None:
         self.folder = folder
         self.blobs = Blobs(folder.blobs)
@@ -88,7 +92,8 @@ class Store:
         self.points = PointStore(self._db)
         self._ingest = Ingest(folder, self._db, self.points)
         self._writers: dict[str | None, Writer] = {}
-        self.refresh(progress)
+        if refresh:
+            self.refresh(progress)
 
     def __enter__(self) -> Self:
         return self
@@ -199,6 +204,11 @@ class Store:
         )
         return [_decode_document(text) for text, _ in rows], rows[-1][1] if rows else change
 
+    @property
+    def change(self) -> int:
+        """The highest number that any run has: after it, `changed_since` has nothing yet."""
+        return int(self._db.rows("SELECT COALESCE(MAX(change), 0) FROM run")[0][0])
+
     def find_run(self, text: str, project: str | None = None) -> RunDocument:
         """Return the run that `text` names: a name, ``project/name``, an id or its prefix.
 
@@ -257,13 +267,18 @@ class Store:
         found = self._db.rows("SELECT header FROM writer WHERE id = ?", (writer,))
         return decode_header(found[0][0]) if found and found[0][0] else None
 
-    def console(self, run: str) -> Iterator[ConsoleText]:
-        """Yield what the run printed, in order."""
+    def console(self, run: str, start: int = 0, limit: int | None = None) -> Iterator[ConsoleText]:
+        """Yield what the run printed, in order: at most `limit` portions from place `start` on."""
         for t, stream, text in self._db.rows(
-            "SELECT t, stream, text FROM console WHERE run = ? ORDER BY attempt, writer, seq",
-            (run,),
+            "SELECT t, stream, text FROM console WHERE run = ? ORDER BY attempt, writer, seq"
+            " LIMIT ? OFFSET ?",
+            (run, -1 if limit is None else limit, start),
         ):
             yield ConsoleText(t, stream, text)
+
+    def console_size(self, run: str) -> int:
+        """Return how many portions `console` yields in all."""
+        return int(self._db.rows("SELECT COUNT(*) FROM console WHERE run = ?", (run,))[0][0])
 
     # --- governance and health -----------------------------------------------------------------
 
