@@ -142,7 +142,7 @@ def coco_precision(truth, results, max_detections=100):
         ground.createIndex()
         found = ground.loadRes(results)
         evaluation = COCOeval(ground, found, "bbox")
-        evaluation.params.maxDets = [1, 10, max_detections]
+        evaluation.params.maxDets = [1, min(10, max_detections), max_detections]
         evaluation.evaluate()
         evaluation.accumulate()
         if max_detections == 100:

@@ -21,7 +21,7 @@ __all__ = ["RECALL_GRID", "APResult", "Resampler", "average_precision", "image_w
 RECALL_GRID = np.linspace(0.0, 1.0, 101)
 """Recalls 0, .01 ... 1 at which precision is sampled (COCO's and Ultralytics')."""
 
-_EXACT = 2.0**31  # whole weights whose sums are counted as integers
+_COUNTABLE = 2.0**31  # up to this sum, whole weights are counted as integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,8 +219,8 @@ class Resampler:
             As `image_weights`.
         """
         w: Any = image_weights(weights, self._n)
-        whole = bool((w == np.floor(w)).all()) and w.sum() < _EXACT
-        if whole:  # the usual case, and running sums of integers are ten times as fast
+        whole = bool((w == np.floor(w)).all())
+        if whole and w.sum() < _COUNTABLE:  # running sums of integers are ten times as fast
             w = w.astype(np.int64)
         img, cls, count = self._truth
         truth = np.bincount(cls, w[img] * count, self._k).astype(np.float64)
