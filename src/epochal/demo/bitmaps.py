@@ -54,7 +54,9 @@ def read_bitmap(path: Path) -> Pixels:
     content = path.read_bytes()
     if len(content) < _HEADER.size:
         raise InvalidInput(f"{path}: not a bitmap", "The demo's detector reads .bmp images only")
-    magic, _, _, _, offset, _, width, height, _, bits, compression, *_ = _HEADER.unpack_from(content)
+    magic, _, _, _, offset, _, width, height, _, bits, compression, *_ = _HEADER.unpack_from(
+        content
+    )
     if magic != b"BM" or bits != _BITS or compression != 0 or width <= 0 or height == 0:
         raise InvalidInput(
             f"{path}: not an uncompressed 24-bit bitmap",

@@ -33,8 +33,8 @@ _FREQUENCY = (0.40, 0.28, 0.22, 0.10)  # unbalanced as in practice: stars are ra
 _RADIUS = (0.06, 0.19)  # of the circumscribed circle, as a share of the image's side
 _MOST_OBJECTS = 5
 _MOST_OVERLAP = 0.15  # IoU of two objects' boxes
-_CONTRAST = 45.0  # distance in RGB between an object and what is behind it
-_NOISE = 10.0
+_CONTRAST = 90.0  # distance in RGB between an object and what is behind it
+_NOISE = 6.0
 _TILT = 0.15  # radians, standard deviation: things stand upright, more or less
 _SAMPLES = 3  # per pixel and axis, for smooth edges
 
@@ -124,9 +124,7 @@ def draw_scene(rng: np.random.Generator, size: int = 96) -> Scene:
     return Scene(image, np.array(classes, np.int64), boxes)
 
 
-def shape_outline(
-    name: str, centre: NDArray[np.float64], radius: float, angle: float
-) -> Outline:
+def shape_outline(name: str, centre: NDArray[np.float64], radius: float, angle: float) -> Outline:
     """Return the corners (n, 2) of a shape of `CLASSES`.
 
     Parameters

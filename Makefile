@@ -1,0 +1,83 @@
+# The two commands: `make demo` shows the whole path, `make test` passes the tests.
+# Each sets up what it needs in .venv; nothing outside this folder is touched.
+
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+YOLO_VENV := .venv-yolo
+YOLO ?= $(if $(EPOCHAL_YOLO_PYTHON),,$(YOLO_VENV)/.ready)
+YOLO_PYTHON := $(or $(EPOCHAL_YOLO_PYTHON),$(YOLO_VENV)/bin/python)
+PIP := -m pip --disable-pip-version-check install --quiet
+# Ultralytics must neither look for updates nor install packages on its own while it is tested.
+YOLO_ENV := YOLO_OFFLINE=true YOLO_AUTOINSTALL=false MPLBACKEND=Agg
+FAST := not slow and not browser
+
+.PHONY: help demo demo-yolo test check test-slow test-browser test-yolo bench ui format clean
+
+help: ## Say what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.ready ## Train two small detectors, compare them, decide; under a minute or two
+	@$(BIN)/epochal demo .demo --again
+
+demo-yolo: $(VENV)/.ready $(YOLO) ## The same with two real YOLO trainings on the CPU; some minutes
+	@$(YOLO_ENV) $(YOLO_PYTHON) examples/yolo_pair.py .demo-yolo
+
+test: check ## Check style, types and layers, then run the fast tests
+	$(BIN)/python -m pytest -m "$(FAST)" -n 2
+
+check: $(VENV)/.ready-dev ## Style, types and layers only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-slow: $(VENV)/.ready-dev ## Crash loops, power cuts, simulations
+	$(BIN)/python -m pytest -m slow --ignore tests/yolo
+
+test-browser: $(VENV)/.ready-dev ## The pages in a real Chromium
+	$(BIN)/python -m pytest -m browser
+
+test-yolo: $(VENV)/.ready-dev $(YOLO) ## Real YOLO trainings, a few epochs each
+	$(YOLO_ENV) EPOCHAL_YOLO_PYTHON=$(abspath $(YOLO_PYTHON)) $(BIN)/python -m pytest tests/yolo -m slow
+
+bench: $(VENV)/.ready-dev ## Measure against the budgets
+	$(BIN)/python -m benchmarks
+
+ui: $(VENV)/.ready ## Look at the demo's runs in the browser
+	@$(BIN)/epochal ui .demo
+
+format: $(VENV)/.ready-dev ## Let the formatter have its way
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove what was set up and measured here
+	rm -rf $(VENV) $(YOLO_VENV) .demo .demo-yolo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; PYTHON=/path/to/python names one"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python $(PIP) --upgrade pip
+
+$(VENV)/.ready: $(VENV)/bin/python pyproject.toml
+	@echo "setting up $(VENV) ..."
+	@$(BIN)/python $(PIP) --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/bin/python pyproject.toml
+	@echo "setting up $(VENV) for development ..."
+	@$(BIN)/python $(PIP) --editable . --group dev
+	@touch $@ $(VENV)/.ready
+
+# A CPU-only torch beside which torchvision's own wheels cannot be imported; see the tool.
+$(YOLO_VENV)/.ready: tools/torchvision_stub.py pyproject.toml
+	@echo "setting up $(YOLO_VENV) (torch and ultralytics, about 1.5 GB) ..."
+	@test -x $(YOLO_VENV)/bin/python || $(PYTHON) -m venv $(YOLO_VENV)
+	@$(YOLO_VENV)/bin/python $(PIP) --upgrade pip
+	@$(PYTHON) tools/torchvision_stub.py $(YOLO_VENV)/wheels
+	@$(YOLO_VENV)/bin/python $(PIP) torch==2.13.0 torchvision==0.28.0+stub ultralytics==8.4.190 \
+		--find-links $(YOLO_VENV)/wheels
+	@$(YOLO_VENV)/bin/python $(PIP) --editable .
+	@touch $@
