@@ -23,7 +23,7 @@ Pixels: TypeAlias = "NDArray[np.uint8]"
 """(height, width, 3) red, green, blue."""
 
 # Magic, file size, two reserved, offset of the pixels; size of the second header, width, height,
-# planes, bits per pixel, compression, size of the pixels, pixels per metre (x, y), two for palettes.
+# planes, bits a pixel, compression, size of the pixels, pixels a metre (x, y), two for palettes.
 _HEADER = struct.Struct("<2sIHHIIiiHHIIiiII")
 _INFO_SIZE = 40
 _BITS = 24

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,7 +205,7 @@ class Detector:
     def to_bytes(self) -> bytes:
         """Return the weights as an npz archive."""
         buffer = io.BytesIO()
-        arrays = {f"weight{i}": w for i, w in enumerate(self.network.weights)}
+        arrays: dict[str, Any] = {f"weight{i}": w for i, w in enumerate(self.network.weights)}
         np.savez(buffer, imgsz=self.imgsz, width=self.width, classes=self.classes, **arrays)
         return buffer.getvalue()
 

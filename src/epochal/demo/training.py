@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-import epochal
 from epochal.demo.detector import Detector, Split, read_split
 from epochal.demo.network import Adam, Array
 from epochal.demo.scenes import CLASSES
@@ -104,7 +103,7 @@ def evaluate(
 ) -> tuple[Evaluation, MatchRecords, Boxes]:
     """Measure weights on a split of a tagged dataset version."""
     detector = load_weights(weights)
-    by_path = {entry.path: entry.digest for entry in manifest.entries}
+    by_path = {entry.path: entry.image for entry in manifest.entries}
     images = read_split(data_yaml, split)
     boxes = _boxes(detector, images, tuple(by_path[name] for name in images.names))
     evaluation, records = build_evaluation(
