@@ -156,7 +156,27 @@ class Resampler:
         self._start = self._stop - self._length
         self._event_img = records.img[row].astype(np.intp)
 
-        out_level, out_row = np.nonzero(records.ignored.T)
+        # Rows after the last true positive of a class move no AP, except through the old ramp;
+        # rows that count at no threshold move none at all.
+        keep = np.ones(len(records.cls), np.bool_)
+        if definition != "ultralytics<=8.4.30":
+            last = np.full(self._k, -1, np.int64)
+            np.maximum.at(last, records.cls[row], row)
+            keep = np.arange(len(keep)) <= last[records.cls]
+        kept = np.flatnonzero(keep)
+        ignored = records.ignored[kept]
+        counting = ~ignored.all(axis=1)
+        keep[kept[~counting]] = False
+        kept, ignored = kept[counting], ignored[counting]
+        bounds = records.class_bounds
+        kept_before = np.concatenate(([0], np.cumsum(keep)))
+        self._img = records.img[kept].astype(np.intp)
+        self._row_start = np.tile(kept_before[bounds[:-1]], self._t)
+        self._row_stop = np.tile(kept_before[bounds[1:]], self._t)
+        self._event_after = kept_before[row + 1]
+
+        out_level, out_kept = np.nonzero(ignored.T)
+        out_row = kept[out_kept]
         out_segment = out_level * self._k + records.cls[out_row]
         self._out_img = records.img[out_row].astype(np.intp)
         out_bounds = np.searchsorted(out_segment, np.arange(self._t * self._k + 1))
@@ -164,20 +184,6 @@ class Resampler:
         # Ignored rows before each event, found in one sorted sequence of (segment, row).
         width = len(records.cls) + 1
         self._out_before = np.searchsorted(out_segment * width + out_row, segment * width + row)
-
-        # Rows after the last true positive of a class move no AP, except through the old ramp.
-        bounds = records.class_bounds
-        keep = np.ones(len(records.cls), np.bool_)
-        if definition != "ultralytics<=8.4.30":
-            last = np.full(self._k, -1, np.int64)
-            np.maximum.at(last, records.cls[row], row)
-            keep = np.arange(len(keep)) <= last[records.cls]
-        kept_before = np.concatenate(([0], np.cumsum(keep)))
-        self._img = records.img[keep].astype(np.intp)
-        class_start, class_stop = kept_before[bounds[:-1]], kept_before[bounds[1:]]
-        self._row_start = np.tile(class_start, self._t)
-        self._row_stop = np.tile(class_stop, self._t)
-        self._event_after = kept_before[row + 1]
 
     def ap(self, weights: ArrayLike | None = None) -> Floats:
         """Return AP (k, t) under `weights` (n_images,); NaN where the weighted truth is empty.

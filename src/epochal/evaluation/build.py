@@ -20,7 +20,7 @@ from epochal.evaluation.document import (
     OperatingPoint,
 )
 from epochal.evaluation.evaluators import definition_of
-from epochal.evaluation.matching import LARGE, MEDIUM, SMALL, match
+from epochal.evaluation.matching import LARGE, MEDIUM, SMALL, Matcher
 from epochal.evaluation.operating_points import (
     OperatingPoints,
     Point,
@@ -94,8 +94,10 @@ def build_evaluation(
     InvalidInput
         `evaluator` is not that of `measured`; IoU .5 was not matched.
     """
+    matcher = None
     if isinstance(measured, Boxes):
-        records = match(measured, max_detections=max_detections)
+        matcher = Matcher(measured, max_detections=max_detections)
+        records = matcher.match()
     else:
         records = measured
     if evaluator is not None and evaluator != records.evaluator:
@@ -113,10 +115,9 @@ def build_evaluation(
         "f1": best.macro.f1,
         f"recall@precision={_PRECISION:g}": reached.micro.recall,
     }
-    if isinstance(measured, Boxes):
+    if matcher is not None:
         for size, area in _SIZES.items():
-            sized = match(measured, max_detections=max_detections, area=area)
-            metrics[f"mAP50-95-{size}"] = average_precision(sized).map
+            metrics[f"mAP50-95-{size}"] = average_precision(matcher.match(area)).map
     evaluation = Evaluation(
         split=split,
         dataset=dataset,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from epochal.errors import InvalidInput
-from epochal.evaluation.columns import Bools, Floats
+from epochal.evaluation.columns import Bools, Floats, Ints
 from epochal.evaluation.detections import area_of
 from epochal.evaluation.evaluators import EPOCHAL
 from epochal.evaluation.match_records import COCO_THRESHOLDS, MatchRecords, count_truth
@@ -27,6 +27,7 @@ __all__ = [
     "LARGE",
     "MEDIUM",
     "SMALL",
+    "Matcher",
     "PairSimilarity",
     "Similarity",
     "bbox_iou",
@@ -116,69 +117,113 @@ def match(
     InvalidInput
         No thresholds, or not rising within 0..1, or a limit below 1.
     """
-    levels = np.asarray(thresholds, np.float64)
-    in_range = len(levels) and bool(((levels > 0) & (levels <= 1)).all())
-    if not in_range or (np.diff(levels) <= 0).any():
-        raise InvalidInput(f"IoU thresholds {tuple(thresholds)} do not rise within 0..1")
-    if max_detections < 1:
-        raise InvalidInput(f"max_detections is {max_detections}, expected at least 1")
-    levels = np.minimum(levels, _NEVER_EXACT)
-    if area != ALL:
-        agnostic_iou = 0.0
-    k, p = len(boxes.classes), len(boxes.pred_img)
-    ignored_truth = boxes.truth_crowd | (boxes.truth_area < area[0]) | (boxes.truth_area > area[1])
-
-    order = np.lexsort((-boxes.pred_score, boxes.pred_img))
-    img, cls = boxes.pred_img[order], boxes.pred_cls[order]
-    group = img.astype(np.int64) * k + cls
-    late = _beyond(img, group, max_detections)
-    floor = min(levels[0], np.nextafter(agnostic_iou, 1)) if agnostic_iou else levels[0]
-    pairs = _candidates(boxes, order, similarity(boxes), float(floor))
-
-    tp, ignored = np.zeros((p, len(levels)), np.bool_), np.zeros((p, len(levels)), np.bool_)
-    same = (cls[pairs.row] == boxes.truth_cls[pairs.truth]) & ~late[pairs.row]
-    rows, taken, _ = _assign(
-        pairs.only(same), group, levels, ignored_truth, repeatable=boxes.truth_crowd
+    matcher = Matcher(
+        boxes,
+        similarity=similarity,
+        max_detections=max_detections,
+        thresholds=thresholds,
+        agnostic_iou=agnostic_iou if area == ALL else 0.0,
     )
-    tp[rows] = (taken >= 0) & ~ignored_truth[taken]
-    ignored[rows] = (taken >= 0) & ignored_truth[taken]
-    ignored[late] = True
-    if area != ALL:
-        pred_area = area_of(boxes.pred_xyxy)[order]
-        outside = (pred_area < area[0]) | (pred_area > area[1])
-        ignored |= outside[:, None] & ~tp
+    return matcher.match(area)
 
-    gt_class, iou = np.zeros(0, np.int32), np.zeros(0)
-    if agnostic_iou:
-        gt_class, iou = np.full(p, -1, np.int32), np.zeros(p)
-        level = np.array([np.nextafter(agnostic_iou, 1)])
+
+class Matcher:
+    """Boxes made ready to be matched, once, for one area range or several.
+
+    Parameters
+    ----------
+    boxes, similarity, max_detections, thresholds, agnostic_iou
+        As in `match`.
+
+    Raises
+    ------
+    InvalidInput
+        As `match`.
+    """
+
+    def __init__(
+        self,
+        boxes: Boxes,
+        *,
+        similarity: Similarity = bbox_iou,
+        max_detections: int = 100,
+        thresholds: Sequence[float] = COCO_THRESHOLDS,
+        agnostic_iou: float = AGNOSTIC_IOU,
+    ) -> None:
+        levels = np.asarray(thresholds, np.float64)
+        in_range = len(levels) and bool(((levels > 0) & (levels <= 1)).all())
+        if not in_range or (np.diff(levels) <= 0).any():
+            raise InvalidInput(f"IoU thresholds {tuple(thresholds)} do not rise within 0..1")
+        if max_detections < 1:
+            raise InvalidInput(f"max_detections is {max_detections}, expected at least 1")
+        self._boxes = boxes
+        self._thresholds = tuple(thresholds)
+        self._levels = np.minimum(levels, _NEVER_EXACT)
+        self._max_detections = max_detections
+        self._agnostic_iou = agnostic_iou
+        self._order = np.lexsort((-boxes.pred_score, boxes.pred_img))
+        self._img, self._cls = boxes.pred_img[self._order], boxes.pred_cls[self._order]
+        self._group = self._img.astype(np.int64) * len(boxes.classes) + self._cls
+        self._late = _beyond(self._img, self._group, max_detections)
+        self._final = np.lexsort((-boxes.pred_score[self._order], self._cls))
+        floor = float(self._levels[0])
+        if agnostic_iou:
+            floor = min(floor, float(np.nextafter(agnostic_iou, 1)))
+        pairs = _candidates(boxes, self._order, similarity(boxes), floor)
+        same = self._cls[pairs.row] == boxes.truth_cls[pairs.truth]
+        self._pairs = pairs.only(same & ~self._late[pairs.row])
         countable = pairs.only(~boxes.truth_crowd[pairs.truth])
-        nothing = np.zeros_like(boxes.truth_crowd)
+        self._agnostic = self._match_agnostic(countable) if agnostic_iou else None
+
+    def match(self, area: tuple[float, float] = ALL) -> MatchRecords:
+        """Return the matches where only objects within `area` (px²) count."""
+        boxes, levels = self._boxes, self._levels
+        outside_truth = (boxes.truth_area < area[0]) | (boxes.truth_area > area[1])
+        ignored_truth = boxes.truth_crowd | outside_truth
+        rows, taken, _ = _assign(
+            self._pairs, self._group, levels, ignored_truth, repeatable=boxes.truth_crowd
+        )
+        p = len(self._order)
+        tp, ignored = np.zeros((p, len(levels)), np.bool_), np.zeros((p, len(levels)), np.bool_)
+        tp[rows] = (taken >= 0) & ~ignored_truth[taken]
+        ignored[rows] = (taken >= 0) & ignored_truth[taken]
+        ignored[self._late] = True
+        if area != ALL:
+            pred_area = area_of(boxes.pred_xyxy)[self._order]
+            outside = (pred_area < area[0]) | (pred_area > area[1])
+            ignored |= outside[:, None] & ~tp
+        agnostic = self._agnostic if area == ALL else None
+        final = self._final
+        return MatchRecords(
+            images=boxes.images,
+            classes=boxes.classes,
+            groups=boxes.groups,
+            evaluator=EPOCHAL,
+            thresholds=self._thresholds,
+            img=self._img[final],
+            cls=self._cls[final],
+            score=boxes.pred_score[self._order][final],
+            tp=tp[final],
+            ignored=ignored[final],
+            gt_class=agnostic[0][final] if agnostic else np.zeros(0, np.int32),
+            iou=agnostic[1][final] if agnostic else np.zeros(0),
+            agnostic_iou=self._agnostic_iou if agnostic else 0.0,
+            max_detections=self._max_detections,
+            **count_truth(boxes.truth_img, boxes.truth_cls, ignored_truth),
+        )
+
+    def _match_agnostic(self, pairs: _Pairs) -> tuple[Ints, Floats]:
+        """Return for each detection the class of the object it takes, or -1, and the IoU."""
+        gt_class, iou = np.full(len(self._order), -1, np.int32), np.zeros(len(self._order))
+        level = np.array([np.nextafter(self._agnostic_iou, 1)])
+        nothing = np.zeros_like(self._boxes.truth_crowd)
         rows, taken, reached = _assign(
-            countable, img.astype(np.int64), level, nothing, repeatable=nothing
+            pairs, self._img.astype(np.int64), level, nothing, repeatable=nothing
         )
         hit = taken[:, 0] >= 0
-        gt_class[rows[hit]] = boxes.truth_cls[taken[hit, 0]]
+        gt_class[rows[hit]] = self._boxes.truth_cls[taken[hit, 0]]
         iou[rows[hit]] = reached[hit, 0]
-
-    final = np.lexsort((-boxes.pred_score[order], cls))
-    return MatchRecords(
-        images=boxes.images,
-        classes=boxes.classes,
-        groups=boxes.groups,
-        evaluator=EPOCHAL,
-        thresholds=tuple(thresholds),
-        img=img[final],
-        cls=cls[final],
-        score=boxes.pred_score[order][final],
-        tp=tp[final],
-        ignored=ignored[final],
-        gt_class=gt_class[final] if agnostic_iou else gt_class,
-        iou=iou[final] if agnostic_iou else iou,
-        agnostic_iou=agnostic_iou,
-        max_detections=max_detections,
-        **count_truth(boxes.truth_img, boxes.truth_cls, ignored_truth),
-    )
+        return gt_class, iou
 
 
 def _beyond(img: NDArray[np.int32], group: NDArray[np.int64], limit: int) -> Bools:
