@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from epochal.analysis.curve_flags import Flag
     from epochal.analysis.metrics import Direction
 
-__all__ = ["Curve", "CurveRow", "compare_curves", "sentence"]
+__all__ = ["Curve", "CurveRow", "compare_curves", "flag_words", "sentence"]
 
 
 class Curve(NamedTuple):
@@ -198,6 +198,11 @@ _SAID: dict[Flag, str] = {
 }
 
 
+def flag_words(stats: CurveStats) -> tuple[str, ...]:
+    """Return what is to be noticed about the curve, as ends of a sentence: ``with a spike``."""
+    return tuple(_SAID[flag] for flag in stats.flags)
+
+
 def sentence(
     stats: CurveStats,
     name: str,
@@ -241,7 +246,7 @@ def sentence(
             seconds = f" ({_duration(reach.seconds)})" if reach.seconds is not None else ""
             parts.append(f"reached {level} at {unit} {math.ceil(reach.x)}{seconds}")
     parts.append(f"ended at {last} (best {best} at {unit} {stats.best_x:g})")
-    parts.extend(_SAID[flag] for flag in stats.flags)
+    parts.extend(flag_words(stats))
     return f"{name} {', '.join(parts)}."
 
 

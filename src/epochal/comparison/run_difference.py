@@ -11,7 +11,13 @@ from epochal.errors import EpochalError, NotFound
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
-__all__ = ["RunDifference", "dataset_sentence", "parent_of", "run_difference"]
+__all__ = [
+    "RunDifference",
+    "config_difference",
+    "dataset_sentence",
+    "parent_of",
+    "run_difference",
+]
 
 
 class RunDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,15 +46,20 @@ def parent_of(store: Store, document: RunDocument) -> RunDocument | None:
     return found if found.id != document.id else None
 
 
-def run_difference(store: Store, before: RunDocument, after: RunDocument) -> RunDifference:
-    """Return what changed from `before` to `after`."""
-    config = difference(
+def config_difference(before: RunDocument, after: RunDocument) -> ConfigDifference:
+    """Return how two runs' configurations, dataset versions and commits differ."""
+    return difference(
         before.config,
         after.config,
         dataset=(_dataset(before), _dataset(after)),
         commit=(_commit(before), _commit(after)),
         effective=(before.effective, after.effective),
     )
+
+
+def run_difference(store: Store, before: RunDocument, after: RunDocument) -> RunDifference:
+    """Return what changed from `before` to `after`."""
+    config = config_difference(before, after)
     return RunDifference(
         before=before.name,
         after=after.name,

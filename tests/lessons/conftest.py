@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+import epochal
+from epochal.journal.folder import Folder
+from epochal.store.store import Store
+
+MAP = "metrics/mAP50-95(B)"
+
+
+@pytest.fixture(autouse=True)
+def _own_user(tmp_path, monkeypatch):
+    """A user of the test's own: the list of known workspaces lies in the state folder."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("EPOCHAL_STRICT", "1")
+    monkeypatch.setenv("EPOCHAL_AUTHOR", "Ada <ada@example.org>")
+    monkeypatch.chdir(tmp_path)
+
+
+class Lab:
+    """A workspace in which trainings are recorded through the SDK."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+
+    def train(self, name, values=(0.1, 0.3, 0.5, 0.6), *, project="pallets", fail="", **options):
+        run = epochal.init(
+            project=project,
+            name=name,
+            workspace=self.folder.root,
+            capture=False,
+            **options,
+        )
+        for epoch, value in enumerate(values, 1):
+            run.log({MAP: value}, step=epoch, epoch=epoch)
+        run.finish("failed" if fail else "finished", fail)
+        return run.id
+
+    def store(self):
+        return Store(self.folder)
+
+
+@pytest.fixture
+def lab(tmp_path):
+    (tmp_path / "here").mkdir()
+    return Lab(Folder.create(tmp_path / "here"))
+
+
+@pytest.fixture
+def make_lab(tmp_path):
+    def make(name):
+        (tmp_path / name).mkdir()
+        return Lab(Folder.create(tmp_path / name))
+
+    return make
