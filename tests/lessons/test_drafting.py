@@ -9,7 +9,7 @@ def test_a_first_run_is_described_by_itself(lab):
     run = lab.train("v1_baseline", RISE, config={"epochs": 30})
     with lab.store() as store:
         said = draft_result(store, store.run(run))
-    assert said == "mAP50-95 0.499 at best. Best 0.499 at epoch 30 of 30."
+    assert said == "mAP50-95 0.499 (at epoch 30 of 30)."
 
 
 def test_it_is_measured_against_parent_and_baseline(lab):
@@ -28,8 +28,8 @@ def test_it_is_measured_against_parent_and_baseline(lab):
     assert draft.hypothesis == "small pallets need pixels"
     assert draft.change == "1 change: imgsz 96 -> 160 (against v2_more)"
     assert draft.result.startswith(
-        "mAP50-95 0.549 at best, +3.0 points against v2_more over the last 5 evaluations and "
-        "+5.0 points against the baseline v1_baseline over the last 5 evaluations."
+        "mAP50-95 0.549 (at epoch 30), +3.0 points against v2_more over the last 5 evaluations "
+        "and +5.0 points against the baseline v1_baseline over the last 5 evaluations."
     )
 
 

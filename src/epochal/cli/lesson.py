@@ -342,13 +342,13 @@ def _print_hit(out: Console, hit: Hit) -> None:
     shown = [snippet for snippet in hit.snippets if snippet.field != "name"]
     fields = {snippet.field for snippet in shown}
     for snippet in shown:
-        out.print(Padding(_snippet_line(snippet), (0, 0, 0, 2)))
+        out.print(Padding(_snippet_line(snippet), (0, 0, 0, 2), expand=False))
     # What the run taught belongs there even where the words were found elsewhere.
     result = hit.lesson.result if hit.lesson else ""
     if result and "result" not in fields:
-        out.print(Padding(_line("result", " ".join(result.split())), (0, 0, 0, 2)))
+        out.print(Padding(_line("result", " ".join(result.split())), (0, 0, 0, 2), expand=False))
     elif not hit.lesson:
-        out.print(Padding(Text("no lesson yet", style="dim"), (0, 0, 0, 2)))
+        out.print(Padding(Text("no lesson yet", style="dim"), (0, 0, 0, 2), expand=False))
 
 
 def _snippet_line(snippet: Snippet) -> Text:

@@ -106,8 +106,8 @@ def draft_result(
     resolved = msgspec.structs.replace(resolved, direction=direction)
     failure = _failure(store, document)
     row, unit = _own_curve(store, document, resolved, key)
-    value, where = _value(store, document, resolved, row, evaluator)
-    if value is None:
+    value, where = _measured(store, document, resolved, evaluator)
+    if value is None and (row is None or row.stats.best is None):
         return failure or f"Logged no {resolved.name}."
     compared = [
         (word, reference, comparison)
@@ -123,13 +123,16 @@ def draft_result(
         for word, reference, comparison in compared
         if (text := _gain(resolved, word, reference, comparison))
     ]
-    head = f"{resolved.name} {format_value(resolved, value)}{where}"
+    best, ending = _curve_words(resolved, row, unit, document)
+    if value is None:
+        head = [f"{resolved.name} {best}"]
+    else:
+        head = [f"{resolved.name} {format_value(resolved, value)} {where}"]
+        ending = ", ".join(filter(None, (f"best {best} while training" if best else "", ending)))
     if gains:
-        head += f", {' and '.join(gains)}"
-    drops = _drops(compared, keep_share)
-    return " ".join(
-        filter(None, (f"{head}.", _curve_words(resolved, row, unit, document), drops, failure))
-    )
+        head.append(" and ".join(gains))
+    said = (f"{', '.join(head)}{f'; {ending}' if ending else ''}.", _drops(compared, keep_share))
+    return " ".join(filter(None, (*said, failure)))
 
 
 def _references(
@@ -183,16 +186,15 @@ def _gain(metric: Metric, word: str, reference: RunDocument, comparison: Compari
     return f"{format_gain(metric, b - a)} against {name}{lately}"
 
 
-def _value(
-    store: Store, document: RunDocument, metric: Metric, row: CurveRow | None, evaluator: str
+def _measured(
+    store: Store, document: RunDocument, metric: Metric, evaluator: str
 ) -> tuple[float | None, str]:
+    """Return the metric of the newest evaluation on val, and where it was measured."""
     for who in (evaluator, None):
         evaluation = latest_evaluation(store, document, _SPLIT, who)
         if evaluation is not None and (value := evaluation.metrics.get(metric.name)) is not None:
-            return value, f" on {_SPLIT} ({evaluation.images} images)"
-    if row is None or row.stats.best is None:
-        return None, ""
-    return row.stats.best, " at best" if row.stats.n > 1 else ""
+            return value, f"on {_SPLIT} ({evaluation.images} images)"
+    return None, ""
 
 
 def _own_curve(
@@ -208,17 +210,20 @@ def _own_curve(
     return row, "epoch" if by_epoch else "step"
 
 
-def _curve_words(metric: Metric, row: CurveRow | None, unit: str, document: RunDocument) -> str:
-    if row is None or row.stats.n < 2 or row.stats.best_x is None:
-        return ""
+def _curve_words(
+    metric: Metric, row: CurveRow | None, unit: str, document: RunDocument
+) -> tuple[str, str]:
+    """Return the best value with its place, and how the curve ended; empty where unknown."""
+    if row is None or row.stats.best_x is None:
+        return "", ""
     stats = row.stats
     planned = {**document.config, **document.effective}.get("epochs")
     of = f" of {planned}" if unit == "epoch" and isinstance(planned, int) and planned > 0 else ""
-    said = [f"Best {format_value(metric, stats.best)} at {unit} {stats.best_x:g}{of}"]
-    if stats.last_x != stats.best_x:
-        said.append(f"ended at {format_value(metric, stats.last)}")
-    said.extend(flag_words(stats))
-    return f"{', '.join(said)}."
+    best = f"{format_value(metric, stats.best)} (at {unit} {stats.best_x:g}{of})"
+    if stats.n == 1:
+        return best, ""
+    ended = f"ended at {format_value(metric, stats.last)}" if stats.last_x != stats.best_x else ""
+    return best, ", ".join(filter(None, (ended, *flag_words(stats))))
 
 
 def _drops(compared: list[tuple[str, RunDocument, Comparison]], keep_share: float) -> str:

@@ -76,7 +76,7 @@ def _hypothesis(document: RunDocument, written: str) -> tuple[str, str]:
 
 
 def _indented(text: str) -> str:
-    return "\n  ".join(text.strip().splitlines())
+    return "\n".join(f"  {line}" if line else "" for line in text.strip().splitlines()).lstrip()
 
 
 def _demoted(text: str) -> str:
@@ -95,4 +95,4 @@ def _code(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"([\\`*<>\[\]])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*<\[\]])", r"\\\1", " ".join(text.split()))

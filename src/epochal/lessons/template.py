@@ -74,7 +74,7 @@ def read_template(text: str) -> Mapping[str, str]:
     fields: dict[str, list[str]] = {field: [] for field in FIELDS}
     current = ""
     for line in plain.split("\n"):
-        heading = re.fullmatch(r"##\s+(.+?)\s*#*\s*", line)
+        heading = re.fullmatch(r"##\s*([^#\s].*?)\s*#*\s*", line)
         field = _HEADING.get(heading[1].casefold()) if heading else None
         if field is not None:
             current = field
