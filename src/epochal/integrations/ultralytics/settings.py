@@ -12,8 +12,12 @@ __all__ = ["effective", "given_name", "given_project", "requested"]
 
 # Written by Ultralytics into every call; no person asked for them.
 _PLUMBING = {"mode", "session", "save_dir"}
-# Folders of Ultralytics' default layout: as the name of a project they say nothing.
-_LAYOUT = {"runs", "detect", "segment", "pose", "obb", "classify", "train", "val", "semantic"}
+# Folders of Ultralytics' own layout: as the name of a project they say nothing.
+_LAYOUT = re.compile(
+    r"runs|detect|segment|semantic|pose|obb|classify|(train|val|tune|multitrain)-?\d*"
+)
+_TRIALS = re.compile(r"(tune|multitrain)-?\d*")
+"""Projects in which ``model.tune()`` names the trainings itself, after the dataset."""
 _DEFAULT_NAME = re.compile(r"(train|exp)-?\d*")
 """What Ultralytics calls a folder that nobody named."""
 
@@ -55,13 +59,18 @@ def given_name(trainer: Any) -> str | None:
     Of ``name=v2`` a second time Ultralytics makes ``v2-2``, and so the run is called.
     """
     name = str(getattr(trainer.args, "name", None) or "")
-    return None if _DEFAULT_NAME.fullmatch(name) else name or None
+    is_generated = _DEFAULT_NAME.fullmatch(name) or _TRIALS.fullmatch(_project(trainer))
+    return None if is_generated else name or None
 
 
 def given_project(trainer: Any) -> str | None:
     """Return the last component of ``project=`` where it can be the name of a project."""
-    name = Path(str(getattr(trainer.args, "project", None) or "")).name
-    return name if name and name not in _LAYOUT else None
+    name = _project(trainer)
+    return None if _LAYOUT.fullmatch(name) else name or None
+
+
+def _project(trainer: Any) -> str:
+    return Path(str(getattr(trainer.args, "project", None) or "")).name
 
 
 def _overrides(trainer: Any) -> dict[str, Any] | None:
