@@ -15,7 +15,7 @@ from pathlib import Path
 
 __all__ = ["SCHEMA_VERSION", "Busy", "Database", "index_path"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS writer (

@@ -7,7 +7,7 @@ not depend on the order in which journals were read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -56,6 +56,8 @@ class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Microseconds since the Unix epoch, UTC; so are all times here."""
     writer: str = ""
     """The writer whose end is the end of the attempt."""
+    last: int = 0
+    """Time of the last sign of life from its processes; edits by people are none."""
     ended: int | None = None
     status: str = ""
     """What the process itself reported; empty: nothing (yet)."""
@@ -112,7 +114,12 @@ class RunDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     rev: int = 0
     """The highest revision of an edit by a person."""
     last_t: int = 0
-    """Time of the last record of any kind."""
+    """Time of the last sign of life from its processes; edits by people are none."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds that its attempts took, each up to its end or its last sign of life."""
+        return sum(max(0, (a.ended or a.last) - a.opened) for a in self.attempts) / 1e6
 
 
 class _Fold:
@@ -206,7 +213,10 @@ _EDITS = (Renamed, Tagged, LessonWritten, Trashed)
 
 
 def fold(
-    run: str, events: Iterable[Event], metrics: dict[str, SeriesSummary], last_t: int
+    run: str,
+    events: Iterable[Event],
+    metrics: dict[str, SeriesSummary],
+    last: Mapping[int, int],
 ) -> RunDocument:
     """Return the document of `run` from all its `events`, whatever their order.
 
@@ -214,8 +224,8 @@ def fold(
     ----------
     metrics
         The summaries of its curves, by key; system metrics carry their prefix.
-    last_t
-        Time of the last record of any kind, heartbeats included.
+    last
+        Attempt -> time of the last sign of life from its processes, heartbeats included.
     """
     from epochal.store.points import SYSTEM
 
@@ -235,7 +245,9 @@ def fold(
     doc = state.doc
     doc.attempts = [state.attempts[n] for n in sorted(state.attempts)]
     doc.lessons.sort(key=lambda s: (s.body.rev, s.t))  # type: ignore[union-attr] # lessons only
-    doc.last_t = last_t
+    for attempt in doc.attempts:
+        attempt.last = last.get(attempt.number, 0)
+    doc.last_t = max(last.values(), default=0)
     for key, summary in metrics.items():
         if key.startswith(SYSTEM):
             doc.system[key.removeprefix(SYSTEM)] = summary

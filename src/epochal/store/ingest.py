@@ -22,6 +22,7 @@ from epochal.records import (
     GOVERNANCE,
     AnyBody,
     Console,
+    Finished,
     Header,
     Heartbeat,
     Metrics,
@@ -38,6 +39,9 @@ __all__ = ["Ingest", "IngestReport", "decode_body", "decode_header"]
 
 _PORTION = 8 << 20
 """Bytes that one transaction takes at most."""
+
+_ALIVE = (Opened, Metrics, System, Console, Heartbeat, Finished)
+"""What only a training's own processes say; a person's edit is no sign that they live."""
 
 _encode = msgspec.json.Encoder().encode
 decode_body = msgspec.json.Decoder(AnyBody).decode
@@ -299,11 +303,12 @@ class _Batch:
                 continue
             state.next_seq = line.seq + 1
             state.intact += 1
-            state.last_t = max(state.last_t, line.t)
             self.report.lines += 1
             if line.entry is None:
                 continue
             body = line.entry.body
+            if isinstance(body, _ALIVE):
+                state.last_t = max(state.last_t, line.t)
             if type(body) is Metrics:
                 self._points_of(state).add(body.step, body.epoch, line.t, body.values)
             elif type(body) is System:
@@ -387,8 +392,12 @@ class _Batch:
                 "SELECT attempt, writer, seq, t, body FROM event WHERE run = ?", (run,)
             )
         ]
-        last_t = self._db.rows("SELECT MAX(last_t) FROM writer WHERE run = ?", (run,))[0][0]
-        doc = fold(run, events, self._points.summaries(run), last_t or 0)
+        last = dict(
+            self._db.rows(
+                "SELECT attempt, MAX(last_t) FROM writer WHERE run = ? GROUP BY attempt", (run,)
+            )
+        )
+        doc = fold(run, events, self._points.summaries(run), last)
         self._db.execute(
             "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?)",
             (

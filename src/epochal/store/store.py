@@ -92,6 +92,7 @@ class Store:
         self.points = PointStore(self._db)
         self._ingest = Ingest(folder, self._db, self.points)
         self._writers: dict[str | None, Writer] = {}
+        self._headers: dict[str, Header] = {}
         if refresh:
             self.refresh(progress)
 
@@ -197,12 +198,37 @@ class Store:
         )
         return [d for d in documents if d.trashed == trashed]
 
-    def changed_since(self, change: int) -> tuple[list[RunDocument], int]:
-        """Return the runs that changed after `change`, and the number to ask with next."""
+    def changed_since(
+        self, change: int, project: str | None = None, limit: int | None = None
+    ) -> tuple[list[RunDocument], int]:
+        """Return the runs that changed after `change`, and the number to ask with next.
+
+        Parameters
+        ----------
+        project
+            Only of this project.
+        limit
+            At most so many, those first that changed first.
+        """
+        of_project, parameters = _of_project(project)
         rows = self._db.rows(
-            "SELECT document, change FROM run WHERE change > ? ORDER BY change", (change,)
+            f"SELECT document, change FROM run WHERE change > ?{of_project}"
+            " ORDER BY change LIMIT ?",
+            (change, *parameters, -1 if limit is None else limit),
         )
         return [_decode_document(text) for text, _ in rows], rows[-1][1] if rows else change
+
+    def run_ids(self, project: str | None = None) -> set[str]:
+        """Return the ids of all runs (of a project), those in the trash included."""
+        of_project, parameters = _of_project(project)
+        return {r for (r,) in self._db.rows(f"SELECT id FROM run WHERE 1{of_project}", parameters)}
+
+    def count_runs(self, project: str | None = None) -> int:
+        """Return how many runs there are (in a project), those in the trash included."""
+        of_project, parameters = _of_project(project)
+        return int(
+            self._db.rows(f"SELECT COUNT(*) FROM run WHERE 1{of_project}", parameters)[0][0]
+        )
 
     @property
     def change(self) -> int:
@@ -264,8 +290,12 @@ class Store:
 
     def writer_header(self, writer: str) -> Header | None:
         """Return the header of a writer's journal, if it was intact."""
-        found = self._db.rows("SELECT header FROM writer WHERE id = ?", (writer,))
-        return decode_header(found[0][0]) if found and found[0][0] else None
+        if writer not in self._headers:
+            found = self._db.rows("SELECT header FROM writer WHERE id = ?", (writer,))
+            if not found or not found[0][0]:
+                return None
+            self._headers[writer] = decode_header(found[0][0])
+        return self._headers[writer]
 
     def console(self, run: str, start: int = 0, limit: int | None = None) -> Iterator[ConsoleText]:
         """Yield what the run printed, in order: at most `limit` portions from place `start` on."""
@@ -312,3 +342,7 @@ class Store:
             if damaged or missing or unknown or torn:
                 found.append(FileHealth(path, run, damaged, missing, unknown or 0, torn))
         return found
+
+
+def _of_project(project: str | None) -> tuple[str, tuple[str, ...]]:
+    return ("", ()) if project is None else (" AND project = ?", (project,))
