@@ -1,0 +1,99 @@
+import { untrack } from "svelte";
+import { SvelteMap } from "svelte/reactivity";
+import { post, type Schemas } from "../api/client";
+import { live, throttled } from "../api/live.svelte";
+
+type Grid = Schemas["CurveGrid"];
+type Query = Schemas["CurvesQuery"];
+
+/** What all charts of a page have in common. */
+export interface CurveQuestion {
+  runs: readonly string[];
+  x: NonNullable<Query["x"]>;
+  xMetric?: string;
+  zoom: readonly [number, number] | null;
+  source?: "metrics" | "system";
+  buckets?: number;
+}
+
+/**
+ * The curves of the charts in sight: they say which keys they draw, and one request asks for all.
+ * What is drawn stays until the new answer is there.
+ */
+export class CurveStore {
+  grids = new SvelteMap<string, Grid>();
+  errors = new SvelteMap<string, string>();
+  #wanted = new Map<string, number>();
+  #have = new Map<string, string>();
+  #question: () => CurveQuestion;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #aborter: AbortController | null = null;
+
+  constructor(question: () => CurveQuestion) {
+    this.#question = question;
+  }
+
+  readonly #signature = $derived.by(() => JSON.stringify(this.#question()));
+
+  /** Call once, while the page is being made. */
+  watch(): void {
+    $effect(() => {
+      void this.#signature;
+      untrack(() => this.#soon());
+    });
+    const again = throttled(() => {
+      this.#have.clear();
+      this.#soon();
+    }, 1_000);
+    $effect(() =>
+      live.on((change) => {
+        const runs = new Set(this.#question().runs);
+        if (change.all || change.runs.some((id) => runs.has(id))) again();
+      }),
+    );
+  }
+
+  /** A chart of this key is in sight, until the returned function is called. */
+  want(key: string): () => void {
+    this.#wanted.set(key, (this.#wanted.get(key) ?? 0) + 1);
+    this.#soon();
+    return () => {
+      const left = (this.#wanted.get(key) ?? 1) - 1;
+      if (left > 0) this.#wanted.set(key, left);
+      else this.#wanted.delete(key);
+    };
+  }
+
+  #soon(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#load(), 15);
+  }
+
+  async #load(): Promise<void> {
+    const question = this.#question();
+    const signature = this.#signature;
+    const keys = [...this.#wanted.keys()].filter((key) => this.#have.get(key) !== signature).slice(0, 100);
+    if (!keys.length) return;
+    if (!question.runs.length) {
+      this.grids.clear();
+      return;
+    }
+    this.#aborter?.abort();
+    const aborter = (this.#aborter = new AbortController());
+    try {
+      const answer = await post("/curves", {
+        runs: [...question.runs], keys, source: question.source ?? "metrics", x: question.x,
+        x_metric: question.x === "metric" ? (question.xMetric ?? null) : null,
+        lo: question.zoom?.[0] ?? null, hi: question.zoom?.[1] ?? null, buckets: question.buckets ?? 600,
+      }, {}, aborter.signal);
+      for (const grid of answer.curves) {
+        this.grids.set(grid.key, grid);
+        this.errors.delete(grid.key);
+        this.#have.set(grid.key, signature);
+      }
+    } catch (error) {
+      if (aborter.signal.aborted) return this.#soon();
+      for (const key of keys) this.errors.set(key, (error as Error).message);
+    }
+  }
+}
