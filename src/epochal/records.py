@@ -43,6 +43,7 @@ __all__ = [
     "Look",
     "Metrics",
     "Notice",
+    "Number",
     "Opened",
     "Pinned",
     "Purged",

@@ -1,0 +1,1 @@
+"""Other systems' files and protocols, one folder each: translated to and from records, no more."""
