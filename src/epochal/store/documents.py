@@ -21,6 +21,7 @@ from epochal.records import (
     Environment,
     Evaluated,
     Finished,
+    Foreign,
     ImageLogged,
     Latency,
     LessonWritten,
@@ -35,7 +36,7 @@ from epochal.records import (
 )
 from epochal.store.points import SeriesSummary
 
-__all__ = ["Attempt", "Event", "RunDocument", "Stamped", "fold"]
+__all__ = ["Attempt", "Event", "RunDocument", "Stamped", "fold", "keep_foreign"]
 
 
 class Event(NamedTuple):
@@ -107,6 +108,8 @@ class RunDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     images: list[Stamped] = []
     alerts: list[Stamped] = []
     notices: list[Stamped] = []
+    foreign: dict[str, dict[str, dict[str, Any]]] = {}
+    """What other systems' clients said that has no place of its own: system, type, key, value."""
     lesson: LessonWritten | None = None
     lessons: list[Stamped] = []
     """All edits of the lesson, oldest first."""
@@ -188,6 +191,8 @@ class _Fold:
                 doc.pin = body
             case Artifact():
                 doc.artifacts[body.key] = _stamped(event)
+            case Foreign():
+                keep_foreign(doc.foreign.setdefault(body.system, {}), body)
             case Dropped():
                 doc.dropped += body.count
             case StopRequested():
@@ -195,6 +200,15 @@ class _Fold:
             case _:
                 if into := _LISTS.get(type(body)):
                     into(doc).append(_stamped(event))
+
+
+def keep_foreign(kept: dict[str, dict[str, Any]], body: Foreign) -> None:
+    """Apply one record to what is known of its system, by type and key."""
+    of_type = kept.setdefault(body.type, {})
+    if body.value is None:
+        of_type.pop(body.key, None)
+    else:
+        of_type[body.key] = body.value
 
 
 def _stamped(event: Event) -> Stamped:

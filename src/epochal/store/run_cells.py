@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
+from epochal.records import LessonWritten
 from epochal.store.documents import RunDocument
 
 __all__ = ["FIELDS", "SPACES", "CellName", "cells"]
@@ -27,7 +28,7 @@ FIELDS = {
     "dataset": "dataset version it is pinned to, else the data as given",
     "pin": "verified, drifted, untagged or unchecked",
     "tags": "its tags; ask with `has`",
-    "lesson": "result line of its lesson; null while nobody has written one",
+    "lesson": "what its lesson says; null while nobody has written one",
     "hypothesis": "what was expected",
     "source": "where it was imported from",
     "dropped": "records that were lost",
@@ -58,7 +59,7 @@ def cells(document: RunDocument) -> Iterator[tuple[CellName, Any]]:
         "dataset": pin.dataset if pin else document.dataset,
         "pin": pin.state if pin else None,
         "tags": document.tags,
-        "lesson": document.lesson.result if document.lesson else None,
+        "lesson": _words(document.lesson) if document.lesson else None,
         "hypothesis": document.hypothesis,
         "source": document.source,
         "dropped": document.dropped,
@@ -81,6 +82,11 @@ def cells(document: RunDocument) -> Iterator[tuple[CellName, Any]]:
         # A curve of nothing but NaN has neither, and its best is NaN too.
         yield ("metrics", key, "min"), float(low[1]) if low else math.nan
         yield ("metrics", key, "max"), float(high[1]) if high else math.nan
+
+
+def _words(lesson: LessonWritten) -> str:
+    fields = (lesson.result, lesson.change, lesson.hypothesis, lesson.next, lesson.text)
+    return "\n".join(text.strip() for text in fields if text.strip())
 
 
 def _flat(
