@@ -35,6 +35,7 @@ __all__ = [
     "Environment",
     "Evaluated",
     "Finished",
+    "Foreign",
     "Header",
     "Heartbeat",
     "ImageLogged",
@@ -267,6 +268,24 @@ class Finished(Body, tag="finished", frozen=True, kw_only=True):
     reason: str = ""
 
 
+# --- about a run, or about the workspace --------------------------------------------------------
+
+
+class Foreign(Body, tag="foreign", frozen=True, kw_only=True):
+    """What another system's client said that has no place of its own here.
+
+    Kept so that the client gets it back; the system's folder in `interop` alone knows its meaning.
+    """
+
+    system: str
+    """``mlflow``, ``wandb`` ..."""
+    type: str
+    """What it is there: ``tag``, ``experiment``, ``registered-model`` ..."""
+    key: str
+    value: Any = None
+    """A later record of the same type and key replaces it; None: it is gone."""
+
+
 # --- about a run: what a person says. `rev` is the highest seen + 1; the highest wins -----------
 
 
@@ -425,6 +444,7 @@ AnyBody: TypeAlias = (
     | Dropped
     | Heartbeat
     | Finished
+    | Foreign
     | Renamed
     | Tagged
     | LessonWritten

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import msgspec
 
@@ -16,15 +16,21 @@ from epochal.journal.author import author
 from epochal.journal.folder import Folder
 from epochal.journal.governance import append_governance
 from epochal.journal.writer import Writer
-from epochal.records import GOVERNANCE, AnyBody, Header, Status
+from epochal.records import GOVERNANCE, AnyBody, Header, Opened, Status
 from epochal.store.blobs import Blobs
 from epochal.store.database import Database, index_path
-from epochal.store.documents import RunDocument
+from epochal.store.documents import RunDocument, keep_foreign
 from epochal.store.ingest import Ingest, IngestReport, decode_body, decode_header
 from epochal.store.liveness import status_of
 from epochal.store.points import PointStore
 
-__all__ = ["ConsoleText", "FileHealth", "Governed", "Store"]
+__all__ = ["ConsoleText", "FileHealth", "Governed", "Said", "Store"]
+
+Said: TypeAlias = tuple[AnyBody, int | None]
+"""A record and its time in microseconds since the Unix epoch; None: now."""
+
+_OPEN_JOURNALS = 128
+"""Journals that a store keeps open for writing."""
 
 _decode_document = msgspec.json.Decoder(RunDocument).decode
 
@@ -152,20 +158,58 @@ class Store:
         self.refresh()
         return name
 
+    def record_all(self, said: Iterable[Said], run: str | None = None) -> None:
+        """Append what another system's client said; return once it is durable and taken in.
+
+        One sync and one ingest for all of it. Not for edits and governance: see `record`.
+
+        Parameters
+        ----------
+        said
+            Records with their times in microseconds since the Unix epoch; None: now.
+        """
+        writer = self._writer(run)
+        for body, t in said:
+            writer.append(body, t)
+        writer.sync()
+        self.refresh()
+
+    def open_run(self, opened: Opened, said: Iterable[Said] = (), t: int | None = None) -> None:
+        """Begin a run on behalf of a client that does not write journals itself.
+
+        Parameters
+        ----------
+        said
+            Further records, as in `record_all`.
+        t
+            When it was opened, microseconds since the Unix epoch; None: now.
+        """
+        folder = self.folder.new_run_folder(opened.run, opened.name)
+        self._keep(opened.run, Writer(folder / "journal", run=opened.run, author=author()))
+        self._writers[opened.run].append(opened, t)
+        self.refresh()
+        self.record_all(said, opened.run)
+
     def _writer(self, run: str | None) -> Writer:
         if run not in self._writers:
             if run is None:
-                self._writers[None] = Writer(self.folder.journal, author=author())
+                self._keep(None, Writer(self.folder.journal, author=author()))
             else:
                 document = self.run(run)
                 folder = self.folder.run_folder(run)
                 if folder is None:
                     raise NotFound(f"the folder of run {document.name} is gone")
                 attempt = document.attempts[-1].number if document.attempts else 1
-                self._writers[run] = Writer(
-                    folder / "journal", run=run, attempt=attempt, author=author()
+                self._keep(
+                    run, Writer(folder / "journal", run=run, attempt=attempt, author=author())
                 )
         return self._writers[run]
+
+    def _keep(self, run: str | None, writer: Writer) -> None:
+        """Keep a journal open for what follows, but not thousands of them."""
+        while len(self._writers) >= _OPEN_JOURNALS:
+            self._writers.pop(next(iter(self._writers))).close()
+        self._writers[run] = writer
 
     # --- runs ----------------------------------------------------------------------------------
 
@@ -188,15 +232,28 @@ class Store:
         trashed
             Return those in the trash instead of those that are not.
         """
-        where, parameters = ("WHERE project = ?", (project,)) if project is not None else ("", ())
-        documents = (
+        of_project, parameters = _of_project(project)
+        return [
             _decode_document(text)
             for (text,) in self._db.rows(
-                f"SELECT document FROM run {where} ORDER BY created, id",
-                parameters,
+                f"SELECT document FROM run WHERE trashed = ?{of_project} ORDER BY created, id",
+                (int(trashed), *parameters),
             )
-        )
-        return [d for d in documents if d.trashed == trashed]
+        ]
+
+    def newest(
+        self, limit: int, project: str | None = None, *, trashed: bool = False
+    ) -> list[RunDocument]:
+        """Return the newest runs of a project (None: of all), newest first; see `runs`."""
+        of_project, parameters = _of_project(project)
+        return [
+            _decode_document(text)
+            for (text,) in self._db.rows(
+                f"SELECT document FROM run WHERE trashed = ?{of_project}"
+                " ORDER BY created DESC, id DESC LIMIT ?",
+                (int(trashed), *parameters, limit),
+            )
+        ]
 
     def changed_since(
         self, change: int, project: str | None = None, limit: int | None = None
@@ -223,12 +280,20 @@ class Store:
         of_project, parameters = _of_project(project)
         return {r for (r,) in self._db.rows(f"SELECT id FROM run WHERE 1{of_project}", parameters)}
 
-    def count_runs(self, project: str | None = None) -> int:
-        """Return how many runs there are (in a project), those in the trash included."""
+    def count_runs(self, project: str | None = None, *, trashed: bool | None = None) -> int:
+        """Return how many runs there are (in a project).
+
+        Parameters
+        ----------
+        trashed
+            Only those in the trash, or only those that are not; None: all.
+        """
         of_project, parameters = _of_project(project)
-        return int(
-            self._db.rows(f"SELECT COUNT(*) FROM run WHERE 1{of_project}", parameters)[0][0]
+        in_trash = "" if trashed is None else f" AND trashed = {int(trashed)}"
+        found = self._db.rows(
+            f"SELECT COUNT(*) FROM run WHERE 1{in_trash}{of_project}", parameters
         )
+        return int(found[0][0])
 
     @property
     def change(self) -> int:
@@ -309,6 +374,19 @@ class Store:
     def console_size(self, run: str) -> int:
         """Return how many portions `console` yields in all."""
         return int(self._db.rows("SELECT COUNT(*) FROM console WHERE run = ?", (run,))[0][0])
+
+    # --- other systems ---------------------------------------------------------------------------
+
+    def foreign(self, system: str) -> dict[str, dict[str, Any]]:
+        """Return what a system's clients said about the workspace: type, key, value.
+
+        What they said about a run stands in its document.
+        """
+        kept: dict[str, dict[str, Any]] = {}
+        for governed in self.governance("foreign"):
+            if governed.body.system == system:
+                keep_foreign(kept, governed.body)
+        return kept
 
     # --- governance and health -----------------------------------------------------------------
 
