@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Charter",
     "CharterState",
+    "CharterVersion",
     "apply",
     "charter_differences",
+    "charter_for_decision",
     "charter_for_training",
+    "history",
     "in_force",
     "sync_charter",
 ]
@@ -83,6 +86,8 @@ class Charter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Challenger looks at the same test images after which they are spent."""
     alpha_family: Level = 0.10
     """Error level of all challenger looks at one test set together."""
+    reveal_test: Literal["winners", "all"] = "winners"
+    """Whose test numbers are shown: a loser otherwise learns the verdict only."""
 
     latency_budget_ms: Milliseconds | None = None
     """What the upper bound of p95 latency may be, in milliseconds; None: no latency gate."""
@@ -184,6 +189,44 @@ def sync_charter(store: Store, project: str, toml: Path | None = None) -> Charte
     return CharterState(charter=charter, version=version, differences=differences)
 
 
+class CharterVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of the rules."""
+
+    version: int
+    t: int
+    """Microseconds since the Unix epoch, UTC."""
+    author: str
+    reason: str
+    changes: tuple[str, ...]
+    """One line for each rule that differs from the version before; from the defaults for 1."""
+
+
+def history(store: Store, project: str) -> list[CharterVersion]:
+    """Return all versions of the project's charter, oldest first."""
+    found: list[CharterVersion] = []
+    before = msgspec.to_builtins(Charter(project=project))
+    for governed in store.governance("charter"):
+        body = governed.body
+        if body.project != project:
+            continue
+        changes = tuple(
+            f"{key}: {_shown(before.get(key))} -> {_shown(value)}"
+            for key, value in body.rules.items()
+            if before.get(key) != value
+        )
+        found.append(
+            CharterVersion(
+                version=body.version,
+                t=governed.t,
+                author=body.author,
+                reason=body.reason,
+                changes=changes,
+            )
+        )
+        before = body.rules
+    return found
+
+
 def apply(store: Store, project: str, charter: Charter, reason: str) -> CharterState:
     """Put `charter` in force as the project's next version.
 
@@ -211,6 +254,27 @@ def apply(store: Store, project: str, charter: Charter, reason: str) -> CharterS
         )
     _record(store, charter, version + 1, reason.strip())
     return CharterState(charter=charter, version=version + 1)
+
+
+def charter_for_decision(
+    store: Store, project: str, toml: Path | None = None
+) -> tuple[Charter, int]:
+    """Return the charter to decide by and its version.
+
+    Raises
+    ------
+    Refused
+        If the file proposes other rules than those in force: whoever decides might mean either.
+    """
+    state = sync_charter(store, project, toml)
+    if state.differences:
+        more = f" (and {len(state.differences) - 1} more)" if len(state.differences) > 1 else ""
+        raise Refused(
+            f"{toml} differs from version {state.version} of the charter: "
+            f"{state.differences[0]}{more}",
+            "`epochal charter apply -m REASON` puts the file in force; or undo the edit",
+        )
+    return state.charter, state.version
 
 
 def charter_for_training(folder: Folder, project: str, start_dir: Path) -> Charter:

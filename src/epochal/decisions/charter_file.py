@@ -195,6 +195,10 @@ test_budget = {test_budget}
 # gets alpha_family / (k (k + 1)) of it.
 alpha_family = {alpha_family}
 
+# Whose test numbers are shown: "winners", or "all". A loser learns the verdict only, because a
+# number that the next attempt is tuned against is spent.
+reveal_test = {reveal_test}
+
 
 # --- Latency on the target device --------------------------------------------------------------
 
@@ -221,7 +225,7 @@ naming_policy = {naming_policy}
 dataset_policy = {dataset_policy}
 
 
-# --- The first version -----------------------------------------------------------------------------
+# --- The first version ---------------------------------------------------------------------------
 
 # There is nothing yet to compare it with: it ships when it reaches the floors below on the
 # deciding split and the person named here decides. Name, login or e-mail address.
@@ -231,7 +235,7 @@ first_version_approver = {first_version_approver}
 # "mAP50-95" = 0.40
 
 
-# --- Metrics of your own -----------------------------------------------------------------------------
+# --- Metrics of your own -------------------------------------------------------------------------
 
 # Say which way is better for what you log yourself, or give another spelling of a known metric.
 [metrics]

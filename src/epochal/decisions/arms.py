@@ -1,0 +1,206 @@
+"""Candidate and baseline on one split: the evaluations that may be compared, and their draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from epochal.analysis.metrics import Registry
+from epochal.decisions.bootstrap import (
+    RESAMPLES,
+    Draws,
+    bootstrap,
+    can_resample,
+    looks_like_video,
+)
+from epochal.decisions.evidence import Measured, Missing, evaluate_command, measured
+from epochal.decisions.noise import Estimate, SeedSpread, estimate, pooled_spread
+from epochal.decisions.replicates import replicates
+from epochal.evaluation.document import conditions, differences
+from epochal.evaluation.match_records import MatchRecords
+from epochal.store.documents import RunDocument
+from epochal.store.store import Store
+
+__all__ = ["Arms", "gather"]
+
+
+@dataclass(eq=False)
+class Arms:
+    """The two sides on one split.
+
+    Attributes
+    ----------
+    baseline, candidate
+        Evaluations of each recipe: the run's own first, then those of its replicates.
+    missing
+        What is not there, and how to get it; with any, nothing is compared.
+    invalid
+        Why the two must not be compared; with any, nothing is.
+    """
+
+    split: str
+    metric: str
+    baseline: list[Measured] = field(default_factory=list)
+    candidate: list[Measured] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+    invalid: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    rng_seed: int = 0
+    resamples: int = RESAMPLES
+    progress: Callable[[int, int], None] | None = None
+    _draws: tuple[list[Draws], list[Draws]] | None = None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both sides are there and may be compared."""
+        return not self.missing and not self.invalid
+
+    @property
+    def has_records(self) -> bool:
+        """Whether the metric can be computed for any draw of the images, on both sides."""
+        return can_resample(self.metric) and all(
+            m.records is not None for m in (*self.baseline, *self.candidate)
+        )
+
+    @property
+    def records(self) -> MatchRecords:
+        """The candidate's match records."""
+        found = self.candidate[0].records
+        assert found is not None  # callers ask `has_records` first
+        return found
+
+    def values(self) -> tuple[float | None, float | None]:
+        """Return the metric of baseline and candidate as their evaluations state it."""
+        return (
+            self.baseline[0].evaluation.metrics.get(self.metric),
+            self.candidate[0].evaluation.metrics.get(self.metric),
+        )
+
+    def draws(self) -> tuple[list[Draws], list[Draws]]:
+        """Return the draws of baseline and candidate, made once."""
+        if self._draws is None:
+            both = [m.records for m in (*self.baseline, *self.candidate) if m.records is not None]
+            found = bootstrap(
+                both,
+                self.metric,
+                resamples=self.resamples,
+                seed=self.rng_seed,
+                progress=self.progress,
+            )
+            self._draws = found[: len(self.baseline)], found[len(self.baseline) :]
+        return self._draws
+
+    def estimate(self, spread: SeedSpread, alpha: float) -> Estimate:
+        """Return the difference and its error."""
+        return estimate(*self.draws(), spread=spread, alpha=alpha)
+
+    def own_spread(self) -> SeedSpread | None:
+        """Return the spread over seeds that the replicates here show; None without any."""
+        if not self.comparable or not self.has_records:
+            return None
+        return pooled_spread(self.draws(), f"trainings that differ in their seed, on {self.split}")
+
+    def commands(self, *, without_records: bool = False) -> tuple[str, ...]:
+        """Return the commands that measure both sides anew, or those that kept no records."""
+        return tuple(
+            evaluate_command(side[0].run, self.split)
+            for side in (self.baseline, self.candidate)
+            if not without_records or side[0].records is None
+        )
+
+    def digests(self) -> dict[str, list[str]]:
+        """Return the evaluation documents of both sides."""
+        return {
+            "baseline": [m.digest for m in self.baseline],
+            "candidate": [m.digest for m in self.candidate],
+        }
+
+
+def gather(
+    store: Store,
+    candidate: RunDocument,
+    baseline: RunDocument,
+    others: list[RunDocument],
+    *,
+    split: str,
+    metric: str,
+    evaluator: str,
+    registry: Registry,
+    rng_seed: int = 0,
+    resamples: int = RESAMPLES,
+    progress: Callable[[int, int], None] | None = None,
+) -> Arms:
+    """Return what there is on `split` for both runs and for the replicates among `others`."""
+    arms = Arms(split, metric, rng_seed=rng_seed, resamples=resamples, progress=progress)
+    own = measured(store, candidate, split, evaluator)
+    fingerprint = own.evaluation.fingerprint if isinstance(own, Measured) else ""
+    reference = measured(store, baseline, split, evaluator, fingerprint)
+    for found, side in ((reference, arms.baseline), (own, arms.candidate)):
+        if isinstance(found, Missing):
+            arms.missing.append(found)
+        else:
+            side.append(found)
+    if isinstance(own, Missing) or isinstance(reference, Missing):
+        return arms
+    arms.invalid += differences(reference.evaluation, own.evaluation)
+    if own.evaluation.weights and own.evaluation.weights == reference.evaluation.weights:
+        arms.invalid.append(f"weights: {candidate.name} and {baseline.name} have the same ones")
+    if not arms.invalid and arms.has_records:
+        arms.invalid += _unlike(own.records, reference.records)
+    if arms.invalid:
+        return arms
+    arms.notes += [
+        f"conditions differ: {text} (baseline against candidate)"
+        for text in conditions(reference.evaluation, own.evaluation)
+    ]
+    for side in (arms.baseline, arms.candidate):
+        if not side[0].tied:
+            arms.notes.append(
+                f"nothing ties the evaluation of {side[0].run.name} to its weights: no digest"
+            )
+    if not arms.has_records:
+        return arms
+    for run, side in ((baseline, arms.baseline), (candidate, arms.candidate)):
+        found_replicates = replicates(store, run, others, metric, registry)
+        for name in found_replicates.pseudo:
+            arms.notes.append(f"{name} is no replicate of {run.name}: their curves are identical")
+        for other in found_replicates.runs[1:]:
+            more = measured(store, other, split, evaluator, fingerprint)
+            if isinstance(more, Measured) and any(
+                more.evaluation.matches == seen.evaluation.matches for seen in side
+            ):
+                arms.notes.append(
+                    f"{other.name} is no replicate of {run.name}: their results are identical"
+                )
+            elif (
+                isinstance(more, Measured)
+                and more.records is not None
+                and more.evaluation.fingerprint == fingerprint
+                and not _unlike(own.records, more.records)
+            ):
+                side.append(more)
+                if other.trashed:
+                    arms.notes.append(f"{other.name} counts as a replicate although in the trash")
+    if own.records is not None:
+        if own.records.groups:
+            clips = len(set(own.records.groups))
+            arms.notes.append(f"drawn by clip: {clips} groups of {own.records.n_images} images")
+        elif warning := looks_like_video(own.records.images):
+            arms.notes.append(warning)
+    return arms
+
+
+def _unlike(a: MatchRecords | None, b: MatchRecords | None) -> list[str]:
+    """Return why the records cannot be drawn together; empty where they can."""
+    if a is None or b is None:
+        return []
+    if a.classes != b.classes:
+        return ["class list: the match records have different ones"]
+    if a.images != b.images and set(a.images) != set(b.images):
+        shared = len(set(a.images) & set(b.images))
+        return [f"images: {shared} of {a.n_images} and {b.n_images} are the same by name"]
+    if np.array_equal(np.sort(a.thresholds), np.sort(b.thresholds)):
+        return []
+    return ["IoU thresholds: the match records have different ones"]
