@@ -15,7 +15,7 @@ from pathlib import Path
 
 __all__ = ["SCHEMA_VERSION", "Busy", "Database", "index_path"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS writer (
@@ -40,9 +40,10 @@ CREATE TABLE IF NOT EXISTS console (
     PRIMARY KEY (run, attempt, writer, seq));
 CREATE TABLE IF NOT EXISTS run (
     id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL,
-    change INTEGER NOT NULL, document TEXT NOT NULL);
+    change INTEGER NOT NULL, trashed INTEGER NOT NULL, document TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS run_by_name ON run (name);
 CREATE INDEX IF NOT EXISTS run_by_change ON run (change);
+CREATE INDEX IF NOT EXISTS run_by_time ON run (project, trashed, created);
 CREATE TABLE IF NOT EXISTS series (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, key TEXT NOT NULL, writer TEXT NOT NULL,
     attempt INTEGER NOT NULL, n INTEGER NOT NULL, summary TEXT NOT NULL,

@@ -399,13 +399,14 @@ class _Batch:
         )
         doc = fold(run, events, self._points.summaries(run), last)
         self._db.execute(
-            "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 run,
                 doc.project,
                 doc.name,
                 doc.created,
                 self._db.next_change(),
+                int(doc.trashed),
                 _encode(doc).decode(),
             ),
         )
