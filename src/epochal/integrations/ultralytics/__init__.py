@@ -40,7 +40,11 @@ def attach(model: Any, *, every_n_batches: int = 0, **init: Any) -> None:
         ``tags``, ``group``, ``workspace`` ... The environment (``epochal run --name ...``) is
         stronger, the trainer's own ``project=`` and ``name=`` are weaker.
     """
-    options = Options(init=init, every_n_batches=every_n_batches)
+    arm(model, Options(init=init, every_n_batches=every_n_batches))
+
+
+def arm(model: Any, options: Options) -> None:
+    """Put a hook with these options behind every event of `model`."""
     for event in EVENTS:
         # After `install` the model has hooks already; these replace them.
         callbacks = [c for c in model.callbacks[event] if not isinstance(c, Hook)]

@@ -10,10 +10,10 @@ from __future__ import annotations
 import importlib
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from epochal.errors import Refused
-from epochal.run.run import strict
+from epochal.run.recorder import strict
 from epochal.run.telling import say
 
 __all__ = ["EVENTS", "Hook", "Options"]
@@ -37,6 +37,10 @@ class Options:
 
     init: dict[str, Any] = field(default_factory=dict)
     every_n_batches: int = 0
+    purpose: Literal["gate", "explore", "monitor"] = "explore"
+    """What looks at test images are for; see `epochal.decisions.ledger`."""
+    revealed: Literal["nothing", "number"] = "number"
+    """What a look shows a person: Ultralytics prints its numbers unless it is kept from it."""
 
 
 @dataclass(frozen=True, slots=True)

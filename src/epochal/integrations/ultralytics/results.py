@@ -118,6 +118,9 @@ def _protocol(validator: Any) -> dict[str, Any]:
     protocol = {key: getattr(args, key, None) for key in _PROTOCOL}
     protocol["half"] = getattr(args, "quantize", None) == 16 or bool(getattr(args, "half", False))
     protocol["single_cls"] = bool(args.single_cls)
+    # A trainer's validator has rectangular batches whatever its arguments say.
+    dataset = getattr(validator.dataloader, "dataset", None)
+    protocol["rect"] = bool(getattr(dataset, "rect", protocol["rect"]))
     protocol["device"] = str(validator.device)
     protocol["classes"] = getattr(args, "classes", None)  # these two narrow what is evaluated
     protocol["fraction"] = _share(getattr(args, "fraction", None), str(args.split))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from epochal.decisions.ledger import complete_look, open_look
 from epochal.errors import NotFound
 from epochal.integrations.intent import Intent
 from epochal.integrations.ultralytics.capture import Capture
 from epochal.integrations.ultralytics.hooks import Options
 from epochal.integrations.ultralytics.links import Weights, find_origin
-from epochal.integrations.ultralytics.looks import complete_look, open_look
 from epochal.integrations.ultralytics.pins import EvaluatedData, evaluated_data
 from epochal.integrations.ultralytics.results import (
     Measured,
@@ -19,9 +19,11 @@ from epochal.integrations.ultralytics.results import (
     ultralytics_version,
 )
 from epochal.journal.folder import Folder
-from epochal.records import Look
+from epochal.journal.governance import read_governance
+from epochal.records import CharterChanged, Look
 from epochal.run.opening import current, init, join
 from epochal.run.run import Run
+from epochal.store.blobs import digest_of_file
 
 __all__ = ["Validation"]
 
@@ -61,14 +63,18 @@ class Validation:
         source = (validator.data or {}).get("yaml_file") or validator.args.data
         self._data = evaluated_data(run.workspace, str(source), split)
         if split == "test":
+            files = [str(file) for file in validator.dataloader.dataset.im_files]
             self._look = open_look(
                 run.workspace,
                 project=run.project,
                 run=run.id,
                 weights=weights.digest if weights else "",
-                data=self._data,
+                dataset=self._data.dataset,
                 split=split,
-                files=[str(file) for file in validator.dataloader.dataset.im_files],
+                image_digests=self._data.digests_of(files)
+                or [digest_of_file(Path(file)) for file in files],
+                purpose=self.options.purpose,
+                charter=_charter_version(run.workspace, run.project),
             )
 
     def _host(self, validator: Any, weights: Weights | None) -> Run:
@@ -121,11 +127,17 @@ class Validation:
         if self._look is not None and run.workspace is not None:
             seen = results[-1].evaluation
             shown = {"evaluator": seen.evaluator, **seen.metrics}
-            complete_look(run.workspace, self._look, shown)
+            complete_look(run.workspace, self._look, shown, self.options.revealed)
 
     def _keep(self, run: Run, result: Result) -> None:
         look = self._look.look if self._look else ""
         run.evaluation(result.evaluation, result.matches, result.boxes, look=look)
+
+
+def _charter_version(folder: Folder, project: str) -> int:
+    bodies = (record.body for record in read_governance(folder).records)
+    charters = (b for b in bodies if isinstance(b, CharterChanged) and b.project == project)
+    return max((charter.version for charter in charters), default=0)
 
 
 def _weights_of(validator: Any, model: Any) -> Weights | None:
