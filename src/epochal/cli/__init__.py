@@ -20,6 +20,7 @@ _COMMANDS = {
     "run": ("run", "Run a training command, unmodified, and record it.", "Train"),
     "stop": ("run", "Ask a running training to end at its next epoch.", "Train"),
     "import": ("imports", "Take in finished runs of another tool.", "Train"),
+    "ui": ("ui", "See, compare and decide in the browser.", "Look"),
     "runs": ("runs", "List runs; filter and sort them.", "Look"),
     "show": ("show", "Show one run: config, results, artifacts, lesson.", "Look"),
     "compare": ("compare", "Compare runs: curves, what changed, per-class AP.", "Look"),

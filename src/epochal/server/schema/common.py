@@ -10,6 +10,7 @@ from msgspec import Meta
 from epochal.records import Status
 
 __all__ = [
+    "AnyProjectQuery",
     "Cell",
     "Digest",
     "Done",
@@ -17,6 +18,7 @@ __all__ = [
     "MarkdownText",
     "Name",
     "Problem",
+    "ProjectQuery",
     "Reason",
     "RunId",
     "RunRef",
@@ -73,3 +75,15 @@ class Markdown(msgspec.Struct, frozen=True, kw_only=True):
     """Rendered Markdown: sanitised, without images or links that load or run anything."""
 
     html: str
+
+
+class ProjectQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of which project."""
+
+    project: str
+
+
+class AnyProjectQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of which project; None: of all."""
+
+    project: str | None = None

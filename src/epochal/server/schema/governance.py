@@ -17,20 +17,15 @@ __all__ = [
     "CharterVersion",
     "CharterView",
     "DecisionQuery",
+    "DecisionRow",
     "DecisionView",
     "Decisions",
     "GateView",
+    "IntervalView",
     "LedgerSet",
     "LedgerView",
     "LookRow",
-    "ProjectQuery",
 ]
-
-
-class ProjectQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of which project."""
-
-    project: str
 
 
 class BaselineChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +118,11 @@ class LedgerSet(msgspec.Struct, frozen=True, kw_only=True):
     spent: bool
     advice: str
     """A budget derived from the set's size, as advice; may be empty."""
+    state: str
+    """``open``, ``amber`` (advice used up, or two looks left), ``spent``."""
+    next_level: float
+    """Error level at which the next challenger is judged."""
+    project: str
     looks: list[LookRow]
     """Oldest first."""
 
@@ -135,6 +135,8 @@ class LedgerView(msgspec.Struct, frozen=True, kw_only=True):
     """Hashes to keep elsewhere: with them a rollback shows."""
     problems: list[str]
     """What breaks the chain; empty where it is whole."""
+    notes: list[str]
+    """What is no tampering and still worth knowing."""
     records: int
 
 
@@ -148,7 +150,27 @@ class GateView(msgspec.Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any]
     """Numbers that a drawing needs, e.g. ``gain``, ``lower``, ``upper``, ``threshold``."""
     next: str
-    """What would change the outcome; empty where nothing has to."""
+    """What would change the outcome, one thing a line; empty where nothing has to."""
+    kind: str
+    """What it makes of the verdict where it does not pass: ``no win``, ``inconclusive`` ..."""
+    asks: str
+    """What the gate asks, in one sentence."""
+    details: list[str]
+    """Further lines: listed classes, caveats, where the numbers are from."""
+    interval: IntervalView | None
+    """The gain with its range, where the gate rests on one that may be shown."""
+
+
+class IntervalView(msgspec.Struct, frozen=True, kw_only=True):
+    """A gain with its range, in the unit in which it is shown."""
+
+    low: float
+    point: float
+    high: float
+    wanted: float
+    """The smallest gain worth having."""
+    unit: str
+    """``points`` (x 100) of a ratio, else the metric's own."""
 
 
 class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +192,18 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     override: str
     """The reason, where a person decided against the gates."""
+    headline: str
+    """The verdict in words."""
+    sentence: str
+    """The decision in one line."""
+    change: str
+    """What the candidate changed against the baseline, in one line."""
+    provenance: str
+    """Who decided what by which rules, in one line."""
+    preregistered: list[str]
+    """What was fixed before the first result, and what was said after."""
+    recorded: bool
+    """False: only asked, nothing was stored."""
     document: dict[str, Any]
     """The decision as it is stored, for everything that is not above."""
 
@@ -177,8 +211,22 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
 class Decisions(msgspec.Struct, frozen=True, kw_only=True):
     """Decisions of a project, newest first."""
 
-    decisions: list[DecisionView]
+    decisions: list[DecisionRow]
     change: int
+
+
+class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision in one line."""
+
+    digest: str
+    t: int
+    project: str
+    candidate: RunRef
+    baseline: RunRef | None
+    verdict: str
+    charter: int
+    author: str
+    override: str
 
 
 class DecisionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

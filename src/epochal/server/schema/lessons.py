@@ -16,7 +16,6 @@ __all__ = [
     "LessonHits",
     "LessonsQuery",
     "Undocumented",
-    "UndocumentedQuery",
     "UndocumentedRun",
 ]
 
@@ -47,12 +46,6 @@ class LessonHits(msgspec.Struct, frozen=True, kw_only=True):
 
     hits: list[LessonHit]
     total: int
-
-
-class UndocumentedQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of which project; None: of all."""
-
-    project: str | None = None
 
 
 class UndocumentedRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,121 @@
+"""What an answer is made from: one thread's store, what all threads share, and the usual words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from epochal.analysis.metrics import Registry
+from epochal.decisions.charter import Charter, in_force
+from epochal.errors import NotFound
+from epochal.lessons.writing import FIELDS
+from epochal.registry.aliases import BASELINE, aliases
+from epochal.server.schema.common import Done, RunRef
+from epochal.server.schema.runs import NoteState
+from epochal.store.documents import RunDocument
+from epochal.store.store import Store
+
+if TYPE_CHECKING:
+    from epochal.server.service import Service
+
+__all__ = ["Context", "last_epoch", "note_state", "planned_epochs"]
+
+
+class Context:
+    """One thread's view of the workspace.
+
+    Attributes
+    ----------
+    store
+        The thread's own.
+    service
+        What all threads share.
+    """
+
+    def __init__(self, store: Store, service: Service) -> None:
+        self.store = store
+        self.service = service
+
+    @property
+    def change(self) -> int:
+        """The change counter, to be read before what is answered: then nothing is missed."""
+        return self.service.changes.current
+
+    def run(self, id: str) -> RunDocument:
+        """Return the run with exactly this id."""
+        return self.store.run(id)
+
+    def runs(self, ids: list[str]) -> list[RunDocument]:
+        """Return the runs with these ids, in their order, each once."""
+        return [self.store.run(id) for id in dict.fromkeys(ids)]
+
+    def ref(self, document: RunDocument) -> RunRef:
+        """Return what names and links a run."""
+        return RunRef(
+            id=document.id,
+            name=document.name,
+            project=document.project,
+            status=self.store.status(document),
+        )
+
+    def ref_of(self, id: str | None) -> RunRef | None:
+        """Return what names and links the run with this id; None where it is not here."""
+        if not id:
+            return None
+        try:
+            return self.ref(self.store.run(id))
+        except NotFound:
+            return None
+
+    def charter(self, project: str) -> tuple[Charter, int]:
+        """Return the project's charter in force and its version; nothing is recorded."""
+        return in_force(self.store, project)
+
+    def registry(self, project: str) -> Registry:
+        """Return what the project's metric keys mean."""
+        return self.charter(project)[0].registry()
+
+    def aliases(self, project: str) -> dict[str, list[str]]:
+        """Return run id -> names of the project that point at it."""
+        found: dict[str, list[str]] = {}
+        for name, change in aliases(self.store, project).items():
+            found.setdefault(change.run, []).append(name)
+        return found
+
+    def baseline(self, project: str) -> RunDocument | None:
+        """Return the project's baseline; None where none is set, or it is not here any more."""
+        change = aliases(self.store, project).get(BASELINE)
+        if change is None:
+            return None
+        try:
+            return self.store.run(change.run)
+        except NotFound:
+            return None
+
+    def done(self) -> Done:
+        """Return that a change was made, and let everybody who listens know soon."""
+        self.service.poke()
+        return Done(change=self.store.change)
+
+
+def note_state(document: RunDocument) -> NoteState:
+    """Tell how much of a run's lesson is written."""
+    lesson = document.lesson
+    if lesson is None or not any(getattr(lesson, field).strip() for field in FIELDS):
+        return "missing"
+    wanted = (lesson.hypothesis or document.hypothesis, lesson.change, lesson.result, lesson.next)
+    return "written" if all(text.strip() for text in wanted) else "partial"
+
+
+def last_epoch(document: RunDocument) -> int | None:
+    """Return the last epoch that was logged under any key."""
+    epochs = (s.last_epoch for s in document.metrics.values() if s.last_epoch is not None)
+    return max(epochs, default=None)
+
+
+def planned_epochs(document: RunDocument) -> int | None:
+    """Return how many epochs are planned, where the configuration says so."""
+    for values in (document.effective, document.config):
+        found = values.get("epochs")
+        if isinstance(found, int) and not isinstance(found, bool) and found > 0:
+            return found
+    return None

@@ -1,0 +1,131 @@
+"""What changes while people look: one thread takes in new records and tells who listens."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+
+from epochal.server.schema.workspace import ChangeEvent
+from epochal.server.service import Service
+from epochal.store.documents import RunDocument
+from epochal.store.store import Store
+
+__all__ = ["Tailer"]
+
+_log = logging.getLogger("epochal.server")
+
+_INTERVAL = 0.4
+"""Seconds between two looks at the journals; longer where a look itself takes long."""
+_STATUS_INTERVAL = 2.0
+"""Seconds between two looks whether trainings that said nothing still live."""
+_LISTED = 1000
+"""Runs that one event names at most."""
+
+
+class Tailer:
+    """The thread that keeps the index fresh.
+
+    Parameters
+    ----------
+    service
+        Whose workspace it is.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._changes = service.changes
+        service.poke = self.poke
+        self._stop = threading.Event()
+        self._poked = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="epochal-tail", daemon=True)
+        self._open: dict[str, RunDocument] = {}
+        self._governance: tuple[tuple[str, int], ...] = ()
+
+    def start(self) -> None:
+        """Begin to look. Returns at once; the first look may take long in a large workspace."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        self._poked.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def poke(self) -> None:
+        """Look now: this process has just written something."""
+        self._poked.set()
+
+    def _run(self) -> None:
+        store = self._service.open_store()
+        known = store.change
+        self._changes.current = known
+        self._governance = _sizes(self._service.folder.journal)
+        for document in store.runs():
+            self._watch(store, document)
+        next_status = 0.0
+        while not self._stop.is_set():
+            begun = time.monotonic()
+            self._poked.clear()
+            try:
+                known = self._look(store, known, statuses=begun >= next_status)
+            except Exception:  # noqa: BLE001 # one bad look must not end all later ones
+                _log.exception("the journals could not be read")
+            if begun >= next_status:
+                next_status = begun + _STATUS_INTERVAL
+            took = time.monotonic() - begun
+            self._poked.wait(max(_INTERVAL, 4 * took))
+
+    def _look(self, store: Store, known: int, *, statuses: bool) -> int:
+        governance = _sizes(self._service.folder.journal)
+        store.refresh()
+        changed, change = store.changed_since(known)
+        for document in changed:
+            self._watch(store, document)
+        affected = {document.id: document.project for document in changed}
+        if statuses:
+            affected |= self._settled(store)
+        if affected or governance != self._governance:
+            self._tell(affected, change, governance != self._governance)
+        self._governance = governance
+        return change
+
+    def _watch(self, store: Store, document: RunDocument) -> None:
+        """Keep an eye on a run while it is running: it may not get to say how it ended."""
+        if store.status(document) == "running":
+            self._open[document.id] = document
+        else:
+            self._open.pop(document.id, None)
+
+    def _settled(self, store: Store) -> dict[str, str]:
+        """Return id and project of the runs that were running and have died in silence."""
+        # A later record would make them running again, and change their document.
+        settled = [d for d in self._open.values() if store.status(d) != "running"]
+        for document in settled:
+            del self._open[document.id]
+        return {document.id: document.project for document in settled}
+
+    def _tell(self, affected: dict[str, str], change: int, governance: bool) -> None:
+        # An event needs a number of its own, also where no run's document changed.
+        number = max(change, self._changes.current + 1)
+        self._changes.tell(
+            ChangeEvent(
+                change=number,
+                runs=list(affected)[:_LISTED],
+                projects=sorted(set(affected.values())),
+                all=len(affected) > _LISTED,
+                governance=governance,
+            )
+        )
+
+
+def _sizes(folder: Path) -> tuple[tuple[str, int], ...]:
+    """Return names and sizes of the journals in `folder`: they differ after every record."""
+    try:
+        with os.scandir(folder) as entries:
+            return tuple(sorted((e.name, e.stat().st_size) for e in entries))
+    except OSError:
+        return ()
