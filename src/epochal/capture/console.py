@@ -21,7 +21,7 @@ __all__ = ["ConsoleCapture", "LineAssembler"]
 _LINE = 8_192
 """Characters kept of a line."""
 _BATCH = 30_000
-"""Characters in one emitted text, so that a record stays below its limit in any encoding."""
+"""Bytes in one emitted text: escaped in JSON at most twice as many, which still fits a record."""
 _HELD = 4 << 20
 """Characters held between two flushes; what is beyond is counted, not kept."""
 
@@ -59,6 +59,8 @@ def _shown(line: str) -> str:
     # A bar that ends in "\r" leaves its last state standing.
     states = [state for state in line.split("\r") if _ESCAPE.sub("", state).strip()]
     text = _CONTROL.sub("", _ESCAPE.sub("", states[-1] if states else "")).rstrip()
+    if not text.isascii():
+        text = text.encode("utf-8", "backslashreplace").decode()  # half a surrogate is no text
     if len(text) > _LINE:
         return f"{text[:_LINE]} ... [{len(text) - _LINE} more characters]"
     return text
@@ -74,7 +76,10 @@ class _Tee:
 
     def write(self, text: str) -> int:
         written = self._original.write(text)
-        self._capture._heard(self._name, text)
+        try:
+            self._capture._heard(self._name, text)
+        except Exception:
+            pass  # nothing of ours may stop a program from printing
         return int(written) if written is not None else len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -92,7 +97,7 @@ class ConsoleCapture:
     ----------
     emit
         Called with (stream, text) from `flush`: several lines joined by newlines, redacted, at
-        most 30,000 characters.
+        most 30,000 bytes.
     """
 
     def __init__(self, emit: Callable[[str, str], None]) -> None:
@@ -179,11 +184,12 @@ def _batches(lines: list[tuple[str, str]]) -> Iterable[tuple[str, str]]:
     stream, size = "", 0
     held: list[str] = []
     for name, line in lines:
-        if held and (name != stream or size + len(line) > _BATCH):
+        length = len(line.encode()) + 1
+        if held and (name != stream or size + length > _BATCH):
             yield stream, "\n".join(held)
             held, size = [], 0
         stream = name
         held.append(line)
-        size += len(line) + 1
+        size += length
     if held:
         yield stream, "\n".join(held)

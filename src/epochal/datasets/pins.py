@@ -14,7 +14,7 @@ from epochal.journal.governance import append_governance, read_governance
 from epochal.journal.writer import Writer
 from epochal.records import DatasetTagged, Pinned
 
-__all__ = ["pin_of", "tag_automatically", "tagged_versions"]
+__all__ = ["digest_now", "pin_of", "tag_automatically", "tagged_versions"]
 
 
 def tagged_versions(folder: Folder) -> dict[str, DatasetTagged]:
@@ -83,6 +83,18 @@ def pin_of(folder: Folder, dataset: str) -> Pinned:
         state="untagged",
         detail=f'`epochal dataset tag {dataset} NAME@v1 -m "..."` tags it',
     )
+
+
+def digest_now(folder: Folder, dataset: str) -> str:
+    """Return the digest of the files of `dataset` as they are; empty where they cannot be read.
+
+    Files that did not change since the last look are not read again.
+    """
+    try:
+        version = tagged_versions(folder).get(dataset)
+        return _scan(folder, version.path if version else dataset).manifest.digest
+    except (EpochalError, OSError):
+        return ""
 
 
 def tag_automatically(folder: Folder, data_yaml: str) -> Pinned:

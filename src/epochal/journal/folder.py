@@ -23,7 +23,7 @@ from typing import NamedTuple
 from epochal.errors import Ambiguous, InvalidInput, NewerFormat, NotFound
 from epochal.records import FORMAT
 
-__all__ = ["FOLDER_NAME", "Folder", "JournalFile", "make_directory", "sync_directory"]
+__all__ = ["FOLDER_NAME", "Folder", "JournalFile", "make_directory", "slug", "sync_directory"]
 
 FOLDER_NAME = ".epochal"
 
@@ -178,7 +178,7 @@ class Folder:
     def new_run_folder(self, run: str, name: str) -> Path:
         """Create the folder of a new run and make its name durable."""
         day = time.strftime("%Y%m%d", time.gmtime())
-        folder = self.runs / f"{day}-{_slug(name)}-{run[:8]}"
+        folder = self.runs / f"{day}-{slug(name)}-{run[:8]}"
         make_directory(folder / "journal")
         return folder
 
@@ -234,7 +234,7 @@ def _write_once(path: Path, text: str) -> None:
     sync_directory(path.parent)
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """Return `name` as part of a folder name: readable, portable, at most 60 characters."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-")[:60] or "run"

@@ -78,7 +78,7 @@ class Writer:
         self._sync_lock = threading.Lock()
         self._t0 = time.time_ns() // 1000
         self._m0 = time.monotonic_ns() // 1000
-        self._size = self._synced = 0
+        self._size = self._synced = self._attempted = 0
         self._unsynced = self._suspect = self._torn = False
         if writer:
             self._last_file()
@@ -142,6 +142,8 @@ class Writer:
     def append_line(self, body: AnyBody, t: int | None = None) -> tuple[int, bytes]:
         """Append one record; return its position and its line without the newline."""
         with self._lock:
+            if self._attempted:
+                self._settle()
             stamp = self._t0 + time.monotonic_ns() // 1000 - self._m0 if t is None else t
             seq = self.seq
             line = encode_line(Entry(seq=seq, t=stamp, body=body), self._seed)
@@ -151,28 +153,34 @@ class Writer:
             return seq, line[:-1]
 
     def _write(self, line: bytes) -> None:
+        # Ctrl-C may surface behind any call. Behind the write there is none before the counts
+        # are up to date; where one surfaces at the write itself, the next append finds out.
         data = b"\n" + line if self._torn else line
+        length = len(data)
         written = 0
         try:
-            while written < len(data):
+            while written < length:
                 written += os.write(self._fd, data[written:] if written else data)
         except BaseException:
-            # A full disk, or Ctrl-C between the write and its count: the file's size, which
-            # nobody else changes, tells what stands there. A fragment fails its checksum.
-            grown = os.fstat(self._fd).st_size - self._size
-            self._size += grown
-            if grown == len(data):
-                self._count()
-            elif grown > 0:
-                self._torn = True
+            self._attempted = length
             raise
-        self._size += len(data)
-        self._count()
-
-    def _count(self) -> None:
-        self._torn = False
+        self._size += length
         self._unsynced = True
+        self._torn = False
         self.seq += 1
+
+    def _settle(self) -> None:
+        """Find out what an append left that a full disk or Ctrl-C cut short.
+
+        Nobody else changes the file, so its size tells. A fragment fails its checksum.
+        """
+        grown = os.fstat(self._fd).st_size - self._size
+        whole = grown == self._attempted
+        self._size += grown
+        self._torn = not whole and (self._torn or grown > 0)
+        self._unsynced = True
+        self.seq += whole
+        self._attempted = 0
 
     def sync(self) -> None:
         """Return once everything appended so far survives a power cut.
@@ -212,6 +220,8 @@ class Writer:
     def _move(self) -> None:
         """Go on in a new file that begins with what the present one may have lost."""
         with self._lock:
+            if self._attempted:
+                self._settle()
             path = self._file(self.files + 1)
             with self.path.open("rb") as present:
                 header = present.readline()

@@ -1,6 +1,7 @@
-"""One thread beside the training: syncs, beats, samples, listens.
+"""Threads beside the training: they sync, beat, sample and listen.
 
-It holds no lock while it waits for the disk, so `log()` never waits for it.
+None holds a lock while it waits for the disk, so `log()` never waits for one. Syncing has a
+thread of its own: whatever else takes long, no more than a second is ever at risk.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Callable
 
 __all__ = ["Background", "Periodic"]
 
-_TICK = 0.5
-"""Seconds between looks at what is due."""
+_SHORTEST = 0.05
+"""Seconds between two looks at what is due, at least."""
 
 
 class Periodic:
@@ -29,21 +30,21 @@ class Background:
 
     Parameters
     ----------
-    first
-        Tasks for the beginning, once, in order.
     periodic
         Tasks to repeat.
     on_error
         Gets what a task raised; the others go on.
+    first
+        Tasks for the beginning, once, in order; a stop waits for them.
     """
 
     def __init__(
         self,
-        first: list[Callable[[], None]],
         periodic: list[Periodic],
         on_error: Callable[[BaseException], None],
+        first: list[Callable[[], None]] | None = None,
     ) -> None:
-        self._first = first
+        self._first = first or []
         self._periodic = periodic
         self._on_error = on_error
         self._stop = threading.Event()
@@ -56,23 +57,28 @@ class Background:
         except RuntimeError as error:
             self._on_error(error)
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Ask the thread to end and wait for it at most `timeout` seconds."""
+    def stop(self) -> None:
+        """Ask the thread to end."""
         self._stop.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the thread's end, at most `timeout` seconds."""
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
     def _loop(self) -> None:
         for task in self._first:
-            if self._stop.is_set():
-                return
             self._try(task)
-        while not self._stop.wait(_TICK):
+        while not self._stop.wait(self._pause()):
             for periodic in self._periodic:
                 now = time.monotonic()
                 if now >= periodic.due:
                     periodic.due = now + periodic.interval
                     self._try(periodic.run)
+
+    def _pause(self) -> float:
+        due = min(periodic.due for periodic in self._periodic)
+        return max(due - time.monotonic(), _SHORTEST)
 
     def _try(self, task: Callable[[], None]) -> None:
         try:

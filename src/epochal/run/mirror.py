@@ -36,8 +36,12 @@ class Mirror(MutableMapping[str, Any]):
         return repr(self._values)
 
     def update(self, values: Any = (), /, **more: Any) -> None:
-        """Set several values; takes what `epochal.init(config=...)` takes."""
-        role = more.pop("role", "requested")
+        """Set several values; takes what `epochal.init(config=...)` takes.
+
+        ``role="effective"`` says that they are what the trainer made of the request.
+        """
+        # A parameter may itself be called "role"; it is ours only with a value of ours.
+        role = more.pop("role") if more.get("role") in ("requested", "effective") else "requested"
         self._record(values, more, role)
 
 

@@ -10,7 +10,7 @@ from epochal.analysis.config_difference import difference
 from epochal.analysis.naming import check, suggest
 from epochal.decisions.charter import charter_for_training
 from epochal.errors import Refused
-from epochal.journal.folder import Folder
+from epochal.journal.folder import Folder, slug
 from epochal.journal.reader import read_journal
 from epochal.records import Config, Notice, Opened, Renamed
 from epochal.run.telling import say
@@ -45,7 +45,7 @@ def settle_name(
 
 def suggested_name(folder: Folder, project: str, parent: str | None, config: Any) -> str:
     """Return a name from the config difference to `parent`, or ``v<n>_baseline`` without one."""
-    known = _known_runs(folder, project)
+    known = _known_runs(folder, project, parent)
     taken = {opened.name for opened, _ in known.values()}
     found = None
     if parent:
@@ -62,10 +62,12 @@ def suggested_name(folder: Folder, project: str, parent: str | None, config: Any
     return suggest(opened.name, difference(parent_config, config_values(config)), taken)
 
 
-def _known_runs(folder: Folder, project: str) -> dict[str, tuple[Opened, dict[str, Any]]]:
-    """Return opening and config of the project's runs by id, from their journals alone."""
+def _known_runs(
+    folder: Folder, project: str, parent: str | None
+) -> dict[str, tuple[Opened, dict[str, Any]]]:
+    """Return opening and config of the project's newest runs by id, from their journals alone."""
     known: dict[str, tuple[Opened, dict[str, Any]]] = {}
-    for run_folder in folder.run_folders():
+    for run_folder in _newest(folder, parent):
         opened: Opened | None = None
         config: dict[str, Any] = {}
         for path in sorted((run_folder / "journal").glob("*.jsonl")):
@@ -84,5 +86,20 @@ def _known_runs(folder: Folder, project: str) -> dict[str, tuple[Opened, dict[st
     return known
 
 
+def _newest(folder: Folder, parent: str | None) -> list[Path]:
+    """Return the newest run folders, and those that may be the parent's."""
+    folders = sorted(folder.run_folders(), key=lambda f: f.name, reverse=True)
+    newest, older = folders[:_RUNS], folders[_RUNS:]
+    if parent:
+        name = slug(parent.rpartition("/")[2])
+        ids = parent[:8].lower()
+        newest += [
+            f for f in older if f"-{name}-" in f.name or f.name.rpartition("-")[2].startswith(ids)
+        ]
+    return newest
+
+
+_RUNS = 1_000
+"""Runs that are looked at: opening a run must not take longer with every run there is."""
 _HEAD = 256 * 1024
 """Bytes at the beginning of a journal in which the opening and the config stand."""

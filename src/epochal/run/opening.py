@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import os
 import re
@@ -16,10 +17,11 @@ from typing import Any, Literal
 
 from epochal.errors import EpochalError, InvalidInput, NotFound
 from epochal.journal.folder import Folder
-from epochal.journal.reader import read_journal
-from epochal.records import Notice, Opened
+from epochal.journal.reader import LineReader, read_journal, writer_of
+from epochal.records import Metrics, Notice, Opened
 from epochal.run.naming import settle_name
-from epochal.run.run import Run, strict
+from epochal.run.recorder import strict
+from epochal.run.run import Run
 from epochal.run.surroundings import start_background
 from epochal.run.telling import say
 
@@ -79,7 +81,8 @@ def init(
     ------
     EpochalError
         If what was asked for cannot be: an unknown run to resume, a name or dataset that the
-        charter refuses. A disk that cannot be written never raises: the run is silent then.
+        charter refuses. Nothing else raises, a disk that cannot be written for one: the run is
+        silent then.
     """
     global _current
     rank = _rank()
@@ -87,24 +90,26 @@ def init(
         return _silent(project, name)
     try:
         run = _open(
-            project=project or os.environ.get("EPOCHAL_PROJECT"),
-            name=name or os.environ.get("EPOCHAL_NAME"),
+            project=_given(project, "PROJECT") or None,
+            name=_given(name, "NAME") or None,
             config=config,
-            parent=parent or os.environ.get("EPOCHAL_PARENT") or None,
-            dataset=str(dataset or os.environ.get("EPOCHAL_DATASET", "")) or None,
-            hypothesis=hypothesis or os.environ.get("EPOCHAL_HYPOTHESIS", ""),
-            tags=tuple(tags) or _split(os.environ.get("EPOCHAL_TAGS", "")),
-            group=group or os.environ.get("EPOCHAL_GROUP", ""),
-            resume=resume,
+            parent=_given(getattr(parent, "id", parent), "PARENT") or None,
+            dataset=_given(dataset, "DATASET") or None,
+            hypothesis=_given(hypothesis, "HYPOTHESIS", most=10_000),
+            tags=_tags(tags or os.environ.get("EPOCHAL_TAGS", "")),
+            group=_given(group, "GROUP"),
+            resume=getattr(resume, "id", resume),
             workspace=None if workspace is None else Path(workspace),
             capture=capture,
             source=source,
             rank=rank,
         )
-    except OSError as error:
+    except EpochalError:
+        raise
+    except Exception as error:
         if strict():
             raise
-        say(f"this run is NOT recorded: {error}")
+        say(f"this run is NOT recorded: {type(error).__name__}: {error}")
         return _silent(project, name)
     if _current is not None and not _current.finished:
         say(f"run {_current.name} was still open; it is finished now")
@@ -132,13 +137,13 @@ def _open(
 ) -> Run:
     folder = _workspace(workspace)
     if resume is not None:
-        run_folder, opened, attempt = _last_attempt(folder, resume)
+        run_folder, opened, attempt, next_step = _last_attempt(folder, resume)
         run_id, project, name = opened.run, opened.project, opened.name
         notices: list[Notice] = []
     else:
         project = project or default_project(folder)
         name, notices = settle_name(folder, project, name, parent, config)
-        run_id, attempt = secrets.token_hex(16), 1
+        run_id, attempt, next_step = secrets.token_hex(16), 1, 0
         run_folder = folder.new_run_folder(run_id, name)
     run = Run(
         id=run_id,
@@ -150,39 +155,56 @@ def _open(
         owner=True,
         rank=rank,
     )
-    from epochal.capture.redaction import redact
-
-    argv, _ = redact(list(sys.argv))
-    writer = run._open_writer()
-    run.record(
-        Opened(
-            run=run_id,
-            attempt=attempt,
-            project=project,
-            name=name,
-            parent=parent,
-            dataset=dataset,
-            hypothesis=hypothesis,
-            group=group,
-            tags=tags,
-            argv=tuple(argv)[:200],
-            cwd=str(Path.cwd()),
-            launch=os.environ.get("EPOCHAL_LAUNCH", ""),
-            source=source,
-            owner=writer.id,
-        )
+    writer = run.recorder.open()
+    opened_body = Opened(
+        run=run_id,
+        attempt=attempt,
+        project=project,
+        name=name,
+        parent=parent,
+        dataset=dataset,
+        hypothesis=hypothesis,
+        group=group,
+        tags=tags,
+        argv=_argv(),
+        cwd=_cwd(),
+        launch=os.environ.get("EPOCHAL_LAUNCH", ""),
+        source=source,
+        owner=writer.id,
     )
+    if not run.record(opened_body):
+        raise OSError("the run's opening could not be written")
+    run.go_on_from(next_step)
     if config is not None:
         run.config.update(config)
     for notice in notices:
         run.record(notice)
     _pin(run, dataset)
     run.sync()
-    run.start_background = lambda r: start_background(r, capture=capture)
-    run._background = run.start_background(run)
-    run._background.start()
+    start_background(run, capture=capture)
     say(f"recording {project}/{name} ({run_id[:8]}) in {folder.root}")
     return run
+
+
+def _argv() -> tuple[str, ...]:
+    from epochal.capture.redaction import redact
+
+    argv, _ = redact(list(sys.argv))
+    room = 8_000
+    kept: list[str] = []
+    for argument in argv:
+        if room < len(argument):
+            return (*kept, f"[{len(argv) - len(kept)} more arguments]")
+        kept.append(argument)
+        room -= len(argument) + 1
+    return tuple(kept)
+
+
+def _cwd() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was deleted
+        return ""
 
 
 def _pin(run: Run, dataset: str | None) -> None:
@@ -256,21 +278,38 @@ def default_project(folder: Folder, start: Path | None = None) -> str:
     return folder.root.parent.name or "default"
 
 
-def _last_attempt(folder: Folder, run: str) -> tuple[Path, Opened, int]:
+_PIECE = 256 * 1024
+"""Bytes that are read of each end of a journal: the opening stands in one, the last step in the
+other, whatever the length of the training."""
+
+
+def _last_attempt(folder: Folder, run: str) -> tuple[Path, Opened, int, int]:
+    """Return folder and opening of the run, the number of its next attempt, and its next step."""
     run_folder = folder.resolve_run(run)
-    attempt, opened = 0, None
+    attempt, opened, last_step = 0, None, -1
     for path in sorted((run_folder / "journal").glob("*.jsonl")):
-        report = read_journal(path)
+        report = read_journal(path, limit=_PIECE)
         if report.header is not None:
             attempt = max(attempt, report.header.attempt)
         for line in report.lines[:4]:
             if line.entry is not None and isinstance(line.entry.body, Opened):
                 opened = opened or line.entry.body
+        last_step = max(last_step, _last_step(path))
     if opened is None or not opened.run.startswith(run.lower()):
         raise NotFound(
             f"no run with the id {run!r} in {folder.root}", "`epochal runs` lists the ids"
         )
-    return run_folder, opened, attempt + 1
+    return run_folder, opened, attempt + 1, last_step + 1
+
+
+def _last_step(path: Path) -> int:
+    with path.open("rb") as file:
+        first = file.readline()
+        file.seek(max(file.seek(0, 2) - _PIECE, 0))
+        data = file.read()
+    reader = LineReader(writer_of(path, first.rstrip(b"\n")))
+    bodies = (line.entry.body for line in reader.lines(data) if line.entry is not None)
+    return max((body.step for body in bodies if isinstance(body, Metrics)), default=-1)
 
 
 def _rank() -> int:
@@ -279,14 +318,22 @@ def _rank() -> int:
     return int(text) if re.fullmatch(r"-?\d+", text) else 0
 
 
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+def _given(value: Any, variable: str, most: int = 1_000) -> str:
+    """Return what was given, else the variable of the environment, as text that fits a record."""
+    return str(value or os.environ.get(f"EPOCHAL_{variable}", ""))[:most]
+
+
+def _tags(given: Any) -> tuple[str, ...]:
+    parts = given.split(",") if isinstance(given, str) else map(str, given)
+    return tuple(part.strip()[:250] for part in parts if part.strip())[:100]
 
 
 # --- how the process ends ------------------------------------------------------------------------
 
 _ending: tuple[Literal["finished", "failed", "killed"], str] = ("finished", "")
 _watching = False
+_GRACE = 10.0
+"""Seconds that a process which ends waits for a `finish` that a signal has begun."""
 
 
 def _watch_exit(run: Run) -> None:
@@ -311,6 +358,21 @@ def _watch_exit(run: Run) -> None:
 def _finish_at_exit() -> None:
     if run := current():
         run.finish(*_ending)
+        run.wait_for_end(_GRACE)
+        if _ending[1] == "KeyboardInterrupt":
+            _remember_interrupt()
+
+
+def _remember_interrupt() -> None:
+    """Keep the exit status of Ctrl-C.
+
+    CPython ends by SIGINT if the last text that it executed was interrupted; the import of a
+    module that executes text (dataclasses, named tuples) makes it forget that.
+    """
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        pass
 
 
 def _chain_excepthook(
@@ -338,7 +400,21 @@ def _chain_exit(before: Callable[[Any], Any]) -> Callable[..., Any]:
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
-    if run := current():
-        run.finish("killed", signal.Signals(number).name)
-    signal.signal(number, signal.SIG_DFL)
+    signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+    run = current()
+    if run is not None and run.is_owner:
+        try:
+            # Not here: the interrupted main thread may be inside log() and hold its lock, or
+            # inside Thread.start() and hold that one's.
+            _thread.start_new_thread(_finish_and_die, (run, number))
+            return
+        except RuntimeError:
+            pass  # no thread can be started any more; readers will see that the process is gone
     os.kill(os.getpid(), number)
+
+
+def _finish_and_die(run: Run, number: int) -> None:
+    try:
+        run.finish("killed", signal.Signals(number).name)
+    finally:
+        os.kill(os.getpid(), number)

@@ -1,8 +1,9 @@
-"""Binding a run to a dataset version, by the project's policy."""
+"""Binding a run to a dataset version by policy, and noticing when its data changes."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from epochal.decisions.charter import charter_for_training
@@ -13,12 +14,16 @@ from epochal.run.telling import say
 
 __all__ = ["pin_dataset"]
 
+_PATIENCE = 10.0
+"""Seconds that the end of a training waits for the check of its data."""
+
 
 def pin_dataset(run: Run, dataset: str) -> None:
     """Find the version that `dataset` is, record the pin, and act by the charter's policy.
 
     ``warn`` (the default) checks beside the training and says what it found; ``auto`` tags
-    untagged or changed data; ``require`` refuses to go on without a verified version.
+    untagged or changed data; ``require`` refuses to go on without a verified version. When the
+    training ends the files are looked at again: a run whose data changed meanwhile says so.
 
     Parameters
     ----------
@@ -35,12 +40,9 @@ def pin_dataset(run: Run, dataset: str) -> None:
     if run.workspace is None:
         return
     policy = charter_for_training(run.workspace, run.project, Path.cwd()).dataset_policy
+    watch = _Watch(run, dataset)
     if policy == "warn" and Path(dataset).is_file():
-        thread = threading.Thread(
-            target=_pin_quietly, args=(run, dataset), name="epochal-pin", daemon=True
-        )
-        thread.start()
-        run.on_finish.append(lambda: thread.join(30))
+        watch.begin(lambda: _found_quietly(run, dataset))
         return
     pinned = _found(run, dataset)
     if pinned.state in ("untagged", "drifted"):
@@ -54,6 +56,87 @@ def pin_dataset(run: Run, dataset: str) -> None:
 
             pinned = tag_automatically(run.workspace, _path(pinned, dataset))
     _settle(run, pinned)
+    watch.begin(lambda: pinned)
+
+
+class _Watch:
+    """Compares the data at the end of a training with the data at its beginning.
+
+    Both looks are taken beside the training; unchanged files are not read again.
+    """
+
+    def __init__(self, run: Run, dataset: str) -> None:
+        self._run = run
+        self._dataset = dataset
+        self._pinned: Pinned | None = None
+        self._digest = ""
+        """Of all files as they were found first; empty where they could not be read."""
+        self._thread = threading.Thread(name="epochal-data", daemon=True)
+
+    def begin(self, find: Callable[[], Pinned | None]) -> None:
+        def look() -> None:
+            self._pinned = find()
+            self._digest = self._now()
+
+        self._thread = _beside(self._run, look)
+        self._run.on_finish.append(self._end)
+
+    def _now(self) -> str:
+        from epochal.datasets.pins import digest_now
+
+        assert self._run.workspace is not None
+        return digest_now(self._run.workspace, self._dataset)
+
+    def _end(self) -> None:
+        self._thread.join(_PATIENCE)
+        if self._run.ending == "killed":
+            return  # whoever sent the signal will not wait for a scan
+        if self._thread.is_alive():
+            text = "the check of the data had not ended when the training did"
+            if self._pinned is None:
+                self._run.pin(Pinned(dataset=self._dataset, state="unchecked", detail=text))
+            self._run.notice("dataset-unchecked", text)
+            return
+        if not self._digest:
+            return
+        last = _beside(self._run, self._compare)
+        last.join(_PATIENCE)
+        if last.is_alive():
+            self._run.notice("dataset-unchecked", "the data took too long to check at the end")
+
+    def _compare(self) -> None:
+        now = self._now()
+        if now == self._digest or self._pinned is None:
+            return
+        text = "files of the dataset changed while the training ran"
+        if now:
+            checked = _found(self._run, self._dataset)
+            if checked.state == "drifted" and checked.detail:
+                text += f": {checked.detail}"
+        else:
+            text += ", and cannot be read any more"
+        self._run.pin(
+            Pinned(
+                dataset=self._pinned.dataset,
+                digest=self._pinned.digest,
+                state="drifted",
+                detail=text[:2000],
+            )
+        )
+        self._run.notice("dataset-changed", text)
+        say(text)
+
+
+def _beside(run: Run, task: Callable[[], None]) -> threading.Thread:
+    def attempt() -> None:
+        try:
+            task()
+        except Exception as error:
+            run.recorder.trouble("dataset", error)
+
+    thread = threading.Thread(target=attempt, name="epochal-data", daemon=True)
+    thread.start()
+    return thread
 
 
 def _found(run: Run, dataset: str) -> Pinned:
@@ -63,13 +146,13 @@ def _found(run: Run, dataset: str) -> Pinned:
     return pin_of(run.workspace, dataset)
 
 
-def _pin_quietly(run: Run, dataset: str) -> None:
+def _found_quietly(run: Run, dataset: str) -> Pinned:
     try:
-        _settle(run, _found(run, dataset))
+        pinned = _found(run, dataset)
     except EpochalError as error:
-        _settle(run, Pinned(dataset=dataset, state="unchecked", detail=str(error)[:2000]))
-    except Exception as error:
-        run._trouble("dataset", error)
+        pinned = Pinned(dataset=dataset, state="unchecked", detail=str(error)[:2000])
+    _settle(run, pinned)
+    return pinned
 
 
 def _settle(run: Run, pinned: Pinned) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,20 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from epochal.errors import EpochalError
 from epochal.journal.folder import Folder
-from epochal.journal.writer import TooLong, Writer
 from epochal.records import (
     Alert,
     AnyBody,
     Artifact,
     Config,
-    Dropped,
     Environment,
     Evaluated,
     Finished,
     ImageLogged,
     LessonWritten,
     Metrics,
-    Notice,
     Number,
     Pinned,
     Summary,
@@ -33,18 +31,19 @@ from epochal.records import (
 )
 from epochal.run.background import Background
 from epochal.run.mirror import Mirror, portions
-from epochal.run.telling import say
+from epochal.run.recorder import Recorder, strict
 from epochal.run.values import config_values, metric_values, plain, step_value
 
 if TYPE_CHECKING:
     from epochal.evaluation import Boxes, Evaluation, MatchRecords
 
-__all__ = ["Run", "strict"]
+__all__ = ["Run"]
 
-
-def strict() -> bool:
-    """Tell whether errors of ours are raised (EPOCHAL_STRICT=1, for tests) or recorded."""
-    return os.environ.get("EPOCHAL_STRICT", "") not in ("", "0")
+_PATIENCE = 5.0
+"""Seconds that `finish` waits for what runs beside the training."""
+_LAST_STEP = (1 << 63) - 1
+_BOXES = 300
+"""Boxes that fit into one record."""
 
 
 class Run:
@@ -88,19 +87,23 @@ class Run:
         self.stop_requested = False
         """A person asked for the training to end at its next epoch."""
         self.finished = False
-        self._owner_pid = os.getpid() if owner else -1
-        self._lock = threading.Lock()
-        self._next_step = 0
-        self._dropped = 0
-        self._drop_reason = ""
-        self._warned: set[tuple[str, str]] = set()
-        self._notes: list[str] = []
-        self._writer: Writer | None = None
-        self._written: set[str] = set()
-        self._background: Background | None = None
-        self.start_background: Callable[[Run], Background] | None = None
+        self.ending = ""
+        """The status that is being reported, once the run finishes."""
         self.on_finish: list[Callable[[], None]] = []
         """Called once when the run finishes, before its last record."""
+        self.recorder = Recorder(
+            folder,
+            run=id,
+            attempt=attempt,
+            rank=rank,
+            helper=not owner,
+            on_helper=self._watch_helper,
+        )
+        self._owner_pid = os.getpid() if owner else -1
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._next_step = 0
+        self._background: list[Background] = []
         _runs.add(self)
 
     def __repr__(self) -> str:
@@ -111,90 +114,36 @@ class Run:
         """Whether this run records nothing."""
         return self.folder is None
 
-    # --- the journal ---------------------------------------------------------------------------
-
-    def _open_writer(self) -> Writer:
-        """Return this process's writer; a forked child gets its own on its first record."""
-        with self._lock:
-            if self._writer is None:
-                if self.folder is None:
-                    raise RuntimeError("a silent run has no journal")
-                self._writer = Writer(
-                    self.folder / "journal", run=self.id, attempt=self.attempt, rank=self.rank
-                )
-                self._written.add(self._writer.id)
-                if self.start_background is not None and self._background is None:
-                    self._background = self.start_background(self)
-                    self._background.start()
-            return self._writer
+    @property
+    def is_owner(self) -> bool:
+        """Whether this process opened the run, so that its end is the attempt's end."""
+        return self._owner_pid == os.getpid()
 
     def record(self, body: AnyBody) -> bool:
         """Append one record; return whether it is in the journal."""
-        if self.folder is None or self.finished:
-            return False
-        try:
-            writer = self._writer or self._open_writer()
-            if self._dropped:
-                self._tell_dropped(writer)
-            writer.append(body)
-        except TooLong as error:
-            if strict():
-                raise
-            self.notice("too-long", f"{error.message}; it was not recorded")
-            return False
-        except OSError as error:
-            self._dropped += 1
-            self._drop_reason = error.strerror or str(error)
-            self._warn_once("disk", "", f"recording is paused: {self._drop_reason}", record=False)
-            return False
-        except Exception as error:
-            self._trouble("record", error)
-            return False
-        return True
-
-    def _tell_dropped(self, writer: Writer) -> None:
-        with self._lock:
-            count, self._dropped = self._dropped, 0
-        if not count:
-            return
-        try:
-            writer.append(Dropped(count=count, reason=self._drop_reason))
-        except OSError:
-            self._dropped += count
-            raise
-        self._warned.discard(("disk", ""))
-
-    def _trouble(self, where: str, error: BaseException) -> None:
-        """Deal with an error of ours or of the input: never the training's."""
-        if strict():
-            raise error
-        self._warn_once("error", where, f"{where}: {type(error).__name__}: {error}")
-
-    def _warn_once(self, code: str, key: str, text: str, *, record: bool = True) -> None:
-        if (code, key) in self._warned:
-            return
-        self._warned.add((code, key))
-        say(text)
-        if record:
-            self.record(Notice(code=code, text=text[:2000]))
+        return self.recorder.record(body)
 
     def sync(self) -> None:
         """Make what was recorded so far survive a power cut."""
-        writer = self._writer
-        if writer is None:
-            return
-        try:
-            writer.sync()
-        except OSError as error:
-            # After a failed sync the file cannot be trusted again: go on in a new one.
-            with self._lock:
-                if self._writer is writer:
-                    self._writer = None
-            writer.abandon()
-            self.notice(
-                "sync-failed",
-                f"the disk failed to sync ({error.strerror}); a second of records is at risk",
-            )
+        self.recorder.sync()
+
+    def _trouble(self, where: str, error: BaseException) -> None:
+        self.recorder.trouble(where, error)
+
+    def watch(self, background: list[Background]) -> None:
+        """Start what runs beside the training."""
+        self._background = background
+        for one in background:
+            one.start()
+
+    def _watch_helper(self) -> None:
+        from epochal.run.surroundings import background_of_helper
+
+        self.watch(background_of_helper(self))
+
+    def go_on_from(self, step: int) -> None:
+        """Let the first `log` without a step have this one."""
+        self._next_step = step
 
     # --- what a training says --------------------------------------------------------------------
 
@@ -225,13 +174,13 @@ class Run:
             if step is None:
                 with self._lock:
                     step = self._next_step
-                    self._next_step = step + 1
+                    self._next_step = step + 1 if step < _LAST_STEP else _LAST_STEP
             else:
                 if type(step) is not int or not -(1 << 63) <= step < 1 << 63:
                     step = step_value(step, self._next_step, self._on_bad_value)
-                self._next_step = step + 1
+                self._next_step = step + 1 if step < _LAST_STEP else _LAST_STEP
             if epoch is not None and type(epoch) is not int:
-                epoch = step_value(epoch, 0, self._on_bad_value)
+                epoch = step_value(epoch, None, self._on_bad_value)
             if numbers:
                 self._log(numbers, step, epoch)
         except Exception as error:
@@ -239,21 +188,16 @@ class Run:
 
     def _log(self, numbers: Mapping[str, Number], step: int, epoch: int | None) -> None:
         if self.finished:
-            self._warn_once("finished", "", "log() after finish(): not recorded", record=False)
+            text = "log() after finish(): not recorded"
+            self.recorder.warn_once("finished", "", text, record=False)
             return
-        if len(numbers) <= 200:
-            plain_dict = numbers if type(numbers) is dict else dict(numbers)
-            self.record(Metrics(values=plain_dict, step=step, epoch=epoch))
-            return
-        # Very many keys may not fit into one line: several lines of the same step say the same.
-        items = list(numbers.items())
-        for at in range(0, len(items), 200):
-            self.record(Metrics(values=dict(items[at : at + 200]), step=step, epoch=epoch))
+        values = numbers if type(numbers) is dict else dict(numbers)
+        self.recorder.record(Metrics(values=values, step=step, epoch=epoch), trusted=True)
 
     def _on_bad_value(self, code: str, key: str, text: str) -> None:
         if strict():
             raise ValueError(f"{key}: {text}")
-        self._warn_once(code, key, f"{key}: {text}")
+        self.recorder.warn_once(code, key, f"{key}: {text}")
 
     def _config(
         self, values: Any, more: Mapping[str, Any], role: Literal["requested", "effective"]
@@ -261,7 +205,7 @@ class Run:
         try:
             from epochal.capture.redaction import redact
 
-            found = {**config_values(dict(values) if values == () else values), **plain(more)}
+            found = {**config_values(values or None), **plain(more)}
             clean, _ = redact(found)
             if role == "requested":
                 self.config._values.update(clean)
@@ -272,7 +216,7 @@ class Run:
 
     def _summary(self, values: Any, more: Mapping[str, Any], _role: str) -> None:
         try:
-            found = {**config_values(dict(values) if values == () else values), **plain(more)}
+            found = {**config_values(values or None), **plain(more)}
             self.summary._values.update(found)
             for part in portions(found):
                 self.record(Summary(values=part))
@@ -281,14 +225,21 @@ class Run:
 
     def system(self, values: Mapping[str, float]) -> None:
         """Record numbers about the machine; they go by time, not by step."""
-        numbers = metric_values(values, self._on_bad_value)
+        try:
+            numbers = metric_values(values, self._on_bad_value)
+        except Exception as error:
+            self._trouble("system", error)
+            return
         if numbers:
             self.record(System(values=numbers))
 
     def environment(self, values: Mapping[str, Any]) -> None:
         """Record what the run runs on and from."""
-        for part in portions(plain(values)):
-            self.record(Environment(values=part))
+        try:
+            for part in portions(plain(values)):
+                self.record(Environment(values=part))
+        except Exception as error:
+            self._trouble("environment", error)
 
     def pin(self, pinned: Pinned) -> None:
         """Record to which dataset version the run is bound, and what its check found."""
@@ -321,7 +272,7 @@ class Run:
             body = Artifact(
                 key=name, digest=digest, size=size, role=role, step=step, meta=plain(meta or {})
             )
-        except (OSError, EpochalError) as error:
+        except (OSError, EpochalError, TypeError, ValueError) as error:
             self._trouble(f"artifact {path}", error)
             return None
         return digest if self.record(body) else None
@@ -352,18 +303,31 @@ class Run:
             from epochal.store.blobs import Blobs
 
             digest = Blobs(self.workspace.blobs).put(image_bytes(image))
-            at = self._next_step - 1 if step is None else step
             body = ImageLogged(
-                key=key,
+                key=str(key)[:1000],
                 digest=digest,
-                step=max(at, 0),
-                boxes=tuple(plain(box) for box in boxes),
-                caption=caption,
+                step=self._step_of_image(step),
+                boxes=self._boxes_that_fit(key, [plain(box) for box in boxes]),
+                caption=str(caption)[:4000],
             )
         except Exception as error:
             self._trouble(f"image {key}", error)
             return None
         return digest if self.record(body) else None
+
+    def _step_of_image(self, step: Any) -> int:
+        if step is None:
+            return max(self._next_step - 1, 0)
+        return step_value(step, max(self._next_step - 1, 0), self._on_bad_value)
+
+    def _boxes_that_fit(self, key: str, boxes: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+        if len(boxes) <= _BOXES:
+            return tuple(boxes)
+        # True boxes first, then the surest: what a person looks for.
+        text = f"{len(boxes)} boxes: the true and the surest {_BOXES} of them are kept"
+        self.recorder.warn_once("boxes", key, f"{key}: {text}")
+        order = sorted(boxes, key=lambda b: (not b.get("truth"), -float(b.get("score") or 0)))
+        return tuple(order[:_BOXES])
 
     def evaluation(
         self,
@@ -397,43 +361,54 @@ class Run:
         self, title: str, text: str = "", level: Literal["info", "warning", "error"] = "info"
     ) -> None:
         """Record something people should see."""
-        self.record(Alert(title=title[:250], text=text[:20_000], level=level))
+        known: Any = level if level in ("info", "warning", "error") else "warning"
+        self.record(Alert(title=str(title)[:250], text=str(text)[:10_000], level=known))
 
     def notice(self, code: str, text: str) -> None:
         """Record something that Epochal itself noticed."""
-        self.record(Notice(code=code, text=text[:2000]))
+        self.recorder.notice(code, text)
 
     def note(self, text: str) -> None:
         """Write a paragraph for the run's lesson; the last one counts until a person edits it."""
-        self.record(LessonWritten(text=text[:50_000], rev=1))
+        self.record(LessonWritten(text=str(text)[:15_000], rev=1))
 
     # --- the end ---------------------------------------------------------------------------------
 
     def finish(
         self, status: Literal["finished", "failed", "killed"] = "finished", reason: str = ""
     ) -> None:
-        """End the attempt and make everything durable. Calling it again does nothing."""
-        if self.finished or self.folder is None:
-            self.finished = True
-            return
+        """End the attempt and make everything durable. Calling it again does nothing.
+
+        Waits a few seconds at most for what runs beside the training.
+        """
+        with self._lock:
+            if self.ending:
+                return
+            # A status that nobody knows is not taken for a success.
+            self.ending = status if status in ("finished", "failed", "killed") else "failed"
         try:
-            if self._background is not None:
-                self._background.stop()
+            deadline = time.monotonic() + _PATIENCE
+            for background in self._background:
+                background.stop()
+            for background in self._background:
+                background.join(max(deadline - time.monotonic(), 0.0))
             for task in self.on_finish:
                 try:
                     task()
                 except Exception as error:
                     self._trouble("finish", error)
-            if self._owner_pid == os.getpid():
-                self.record(Finished(status=status, reason=reason[:2000]))
-            if self._dropped:
-                say(f"{self._dropped} records could not be written: {self._drop_reason}")
-            if self._writer is not None:
-                self._writer.close()
-        except OSError as error:
-            say(f"the journal could not be closed: {error}")
+            if self.is_owner:
+                end: Any = self.ending
+                self.record(Finished(status=end, reason=str(reason)[:2000]))
+            self.recorder.close()
         finally:
             self.finished = True
+            self._ended.set()
+
+    def wait_for_end(self, timeout: float) -> None:
+        """Wait until a `finish` that has begun is done, at most `timeout` seconds."""
+        if self.ending:
+            self._ended.wait(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -458,13 +433,14 @@ class Run:
         return join, (root, self.id, self.name, self.project, self.attempt)
 
     def _after_fork(self) -> None:
-        """Forget the parent's writer, thread and lock: the child opens its own when it records."""
+        """Forget the parent's threads and locks: the child opens its own when it records."""
         self._lock = threading.Lock()
-        if self._writer is not None:
-            self._writer.abandon()
-            self._writer = None
-        self._background = None
+        self._ended = threading.Event()
+        if not self.finished:
+            self.ending = ""
+        self._background = []
         self.on_finish = []
+        self.recorder.after_fork()
 
 
 _runs: weakref.WeakSet[Run] = weakref.WeakSet()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from epochal.capture.console import ConsoleCapture
 from epochal.errors import EpochalError
-from epochal.journal.reader import read_journal
+from epochal.journal.reader import LineReader, writer_of
 from epochal.records import Artifact, Console, Heartbeat, StopRequested
 from epochal.run.background import Background, Periodic
 from epochal.run.run import Run
@@ -17,30 +17,45 @@ from epochal.run.telling import say
 
 __all__ = ["start_background"]
 
-_SYNC = 1.0
+_SYNC = 0.9
+"""Seconds between two syncs: with the sync itself no more than a second is at risk."""
 _HEARTBEAT = 10.0
 _STOP = 2.0
 _CONSOLE = 1.0
 
 
-def start_background(run: Run, *, capture: bool) -> Background:
-    """Return the run's thread, not yet started, with everything it does."""
-    first: list[Callable[[], None]] = []
+def start_background(run: Run, *, capture: bool) -> None:
+    """Start everything that runs beside the training, and listen to what it prints."""
+    listener = _StopListener(run)
     periodic = [
-        Periodic(_SYNC, run.sync, delay=_SYNC),
         Periodic(_HEARTBEAT, lambda: _beat(run), delay=_HEARTBEAT),
-        Periodic(_STOP, _StopListener(run).look),
+        Periodic(_STOP, listener.look, delay=_STOP),
     ]
+    first: list[Callable[[], None]] = []
     if capture:
-        console = ConsoleCapture(
-            lambda stream, text: _console(run, stream, text),
-        )
+        console = ConsoleCapture(lambda stream, text: _console(run, stream, text))
         console.install()
         run.on_finish.append(console.uninstall)
         periodic.append(Periodic(_CONSOLE, console.flush))
         first.append(lambda: _record_environment(run))
         periodic.append(Periodic(_system_interval(), _system_task(run)))
-    return Background(first, periodic, lambda error: run._trouble("background", error))
+    run.watch([_syncing(run), Background(periodic, _on_error(run), first)])
+
+
+def background_of_helper(run: Run) -> list[Background]:
+    """Return what runs beside a forked child, or another process that records into `run`."""
+    if multiprocessing := sys.modules.get("multiprocessing.util"):
+        # Its children end without `atexit`.
+        multiprocessing.Finalize(None, run.sync, exitpriority=0)
+    return [_syncing(run)]
+
+
+def _syncing(run: Run) -> Background:
+    return Background([Periodic(_SYNC, run.sync, delay=_SYNC)], _on_error(run))
+
+
+def _on_error(run: Run) -> Callable[[BaseException], None]:
+    return lambda error: run._trouble("background", error)
 
 
 def _beat(run: Run) -> None:
@@ -105,8 +120,8 @@ class _StopListener:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._begun = time.time_ns() // 1000
-        self._sizes = {path: path.stat().st_size for path in self._journals()}
+        self._read = {path: path.stat().st_size for path in self._journals()}
+        """Bytes of each file that were read, or were there before this attempt."""
 
     def _journals(self) -> list[Path]:
         folder = self._run.folder
@@ -116,17 +131,25 @@ class _StopListener:
         if self._run.stop_requested:
             return
         for path in self._journals():
-            if path.stem in self._run._written:
-                continue
-            size = path.stat().st_size
-            if size == self._sizes.get(path):
-                continue
-            self._sizes[path] = size
-            if any(
-                line.t > self._begun
-                and line.entry is not None
-                and isinstance(line.entry.body, StopRequested)
-                for line in read_journal(path).lines
-            ):
+            if not self._run.recorder.wrote(path) and self._asks_to_stop(path):
                 self._run.stop_requested = True
                 say(f"a stop of {self._run.name} was requested; it ends at the next epoch")
+                return
+
+    def _asks_to_stop(self, path: Path) -> bool:
+        start = self._read.get(path, 0)
+        if path.stat().st_size <= start:
+            return False
+        with path.open("rb") as file:
+            first = file.readline()
+            file.seek(start)
+            data = file.read()
+        end = data.rfind(b"\n") + 1
+        self._read[path] = start + end
+        if b'"stop"' not in data:
+            return False
+        reader = LineReader(writer_of(path, first.rstrip(b"\n")))
+        return any(
+            line.entry is not None and isinstance(line.entry.body, StopRequested)
+            for line in reader.lines(data[:end])
+        )

@@ -8,7 +8,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 from epochal.records import Number, to_wire
 
@@ -53,10 +53,10 @@ def _clean_key(key: str, warn: Warn) -> str:
 
 
 def _number(key: str, value: Any, warn: Warn) -> Number | None:
-    if hasattr(value, "item") and not isinstance(value, (float, int)):
+    if not isinstance(value, (float, int)):
         try:
-            value = value.item()
-        except (ValueError, TypeError, RuntimeError) as error:
+            value = value.item() if hasattr(value, "item") else value
+        except Exception as error:
             warn("value", key, f"an array is no number: {_first_line(error)}; log its mean, say")
             return None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -73,7 +73,7 @@ def _number(key: str, value: Any, warn: Warn) -> Number | None:
         return None
     try:
         return to_wire(float(value))
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # whatever a foreign type does with the question
         warn("value", key, f"{type(value).__name__} is no number")
         return None
 
@@ -82,21 +82,34 @@ def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-def step_value(step: Any, fallback: int, warn: Warn) -> int:
+_Fallback = TypeVar("_Fallback", int, None)
+
+
+def step_value(step: Any, fallback: _Fallback, warn: Warn) -> int | _Fallback:
     """Return `step` as an int64; what is none is reported, kept in the report, and `fallback`."""
     try:
+        step = step.item() if hasattr(step, "item") else step
+    except Exception:
+        pass  # an array of several, or something stranger: reported below
+    if isinstance(step, float) and step.is_integer() and abs(step) < _INT64:
+        return int(step)
+    try:
         number = operator.index(step)
-    except TypeError:
-        if isinstance(step, float) and step.is_integer() and abs(step) < _INT64:
-            return int(step)
-        if hasattr(step, "item"):
-            return step_value(step.item(), fallback, warn)
-        warn("step", "step", f"{step!r} is no integer; step {fallback} is used")
+    except Exception:
+        warn("step", "step", f"{_short(step)} is no integer; {fallback} is used")
         return fallback
     if -_INT64 <= number < _INT64:
         return number
-    warn("step", "step", f"{number} does not fit into 64 bits; step {fallback} is used")
+    bits = number.bit_length()
+    warn("step", "step", f"a step of {bits} bits does not fit into 64; {fallback} is used")
     return fallback
+
+
+def _short(value: Any) -> str:
+    try:
+        return repr(value)[:200]
+    except Exception:
+        return f"a {type(value).__name__}"
 
 
 def config_values(config: Any) -> dict[str, Any]:
@@ -148,7 +161,10 @@ def plain(value: Any, depth: int = 0) -> Any:
         return {
             f.name: plain(getattr(value, f.name), depth + 1) for f in dataclasses.fields(value)
         }
-    return _foreign(value, depth)
+    try:
+        return _foreign(value, depth)
+    except Exception:  # whatever a foreign type does when it is looked at
+        return f"<{type(value).__name__}>"
 
 
 def _foreign(value: Any, depth: int) -> Any:
