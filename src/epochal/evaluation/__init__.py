@@ -12,6 +12,17 @@ from epochal.evaluation.average_precision import (
     average_precision,
 )
 from epochal.evaluation.build import build_evaluation
+from epochal.evaluation.classification import (
+    CLASSIFICATION,
+    SCALARS,
+    build_classification,
+    build_scalars,
+)
+from epochal.evaluation.coco_format import (
+    read_coco,
+    read_coco_predictions,
+    read_coco_truth,
+)
 from epochal.evaluation.confusion import BACKGROUND, confusion_matrix
 from epochal.evaluation.curves import CONFIDENCE_GRID, Curves, curves
 from epochal.evaluation.detections import Boxes
@@ -32,13 +43,6 @@ from epochal.evaluation.evaluators import (
     Definition,
     definition_of,
     ultralytics_evaluator,
-)
-from epochal.evaluation.formats import (
-    read_coco,
-    read_coco_predictions,
-    read_coco_truth,
-    read_yolo_predictions,
-    read_yolo_truth,
 )
 from epochal.evaluation.match_records import COCO_THRESHOLDS, MatchRecords
 from epochal.evaluation.matching import (
@@ -66,11 +70,13 @@ from epochal.evaluation.storage import (
     load_matches,
     store_evaluation,
 )
+from epochal.evaluation.yolo_format import read_yolo_predictions, read_yolo_truth
 
 __all__ = [
     "AGNOSTIC_IOU",
     "ALL",
     "BACKGROUND",
+    "CLASSIFICATION",
     "COCO_THRESHOLDS",
     "CONFIDENCE_GRID",
     "DEFINITIONS",
@@ -78,6 +84,7 @@ __all__ = [
     "LARGE",
     "MEDIUM",
     "RECALL_GRID",
+    "SCALARS",
     "SMALL",
     "APResult",
     "Boxes",
@@ -97,7 +104,9 @@ __all__ = [
     "average_precision",
     "bbox_iou",
     "best_f1",
+    "build_classification",
     "build_evaluation",
+    "build_scalars",
     "conditions",
     "confusion_matrix",
     "curves",

@@ -1,0 +1,351 @@
+"""From files of ground truth and predictions, of whatever format, to an evaluation.
+
+Nothing is stored here: an error leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from epochal.datasets.listing import list_files
+from epochal.datasets.scanning import scan
+from epochal.datasets.yolo import label_file, read_data_yaml
+from epochal.errors import InvalidInput, NotFound
+from epochal.evaluation.build import build_evaluation
+from epochal.evaluation.classification import is_classification, read_classification
+from epochal.evaluation.coco_format import read_coco, read_coco_predictions, read_coco_truth
+from epochal.evaluation.image_files import find_images, image_sizes
+from epochal.evaluation.yolo_format import read_yolo_predictions, read_yolo_truth
+from epochal.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from epochal.evaluation.detections import Boxes
+    from epochal.evaluation.document import Evaluation
+    from epochal.evaluation.match_records import MatchRecords
+
+__all__ = ["evaluate_files"]
+
+_YAML = (".yaml", ".yml")
+
+
+def evaluate_files(
+    ground_truth: str | Path,
+    predictions: str | Path,
+    *,
+    split: str = "val",
+    data: str | Path | None = None,
+    images: str | Path | None = None,
+    groups: str | Path | None = None,
+    group_of: str = "",
+    first_category: int | None = None,
+    confidence: float = 0.25,
+    max_detections: int = 100,
+    weights: str = "",
+    weights_name: str = "",
+    protocol: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Evaluation, MatchRecords | None, Boxes | None]:
+    """Evaluate predictions in files against ground truth in files.
+
+    =========================== ================================================================
+    ground truth                what it is taken for
+    =========================== ================================================================
+    ``*.yaml``                  YOLO data.yaml: the images and labels of `split`
+    folder                      YOLO labels, or images whose labels lie in ``labels`` where the
+                                folder's path says ``images``; classes from `data`
+    ``*.json``                  COCO annotations
+    ``*.csv``                   classification: ``image,label``
+    =========================== ================================================================
+
+    =========================== ================================================================
+    predictions                 what it is taken for
+    =========================== ================================================================
+    ``*.json``                  COCO results, or Ultralytics' ``predictions.json``
+    folder                      YOLO labels with confidences; or a validation's folder with
+                                ``predictions.json`` or ``labels/``
+    ``*.csv``                   classification: ``image`` and a probability per class
+    =========================== ================================================================
+
+    Parameters
+    ----------
+    data
+        The data.yaml that names the classes, where the ground truth is a folder.
+    images
+        Folder of the images, where it cannot be told from the ground truth. Sizes and digests
+        come from there; COCO files have sizes of their own.
+    groups
+        CSV file ``image,group``: what each image was sampled with (its clip, its site).
+    group_of
+        Instead: a regular expression, searched for in the image's name; the group is what its
+        first parentheses hold, else all it matches. ``^(.*)_\\d+$`` takes the frame number off.
+    first_category
+        See `read_coco_predictions`.
+    confidence, max_detections, weights, weights_name, protocol
+        See `build_evaluation`.
+    progress
+        Called with (files read, files in all).
+
+    Returns
+    -------
+    evaluation, records, boxes
+        Records and boxes are None for tasks that have none.
+
+    Raises
+    ------
+    NotFound, InvalidInput
+        A file is missing, or something in it cannot be used: file, entry and remedy are named.
+    """
+    truth_path, prediction_path = Path(ground_truth), Path(predictions)
+    for path in (truth_path, prediction_path):
+        if not path.exists():
+            raise NotFound(f"{path} does not exist")
+    described: dict[str, Any] = {
+        "split": split,
+        "weights": weights,
+        "weights_name": weights_name,
+        "source": f"{prediction_path}",
+        "created_by": f"epochal/{__version__}",
+    }
+    if is_classification(truth_path, prediction_path):
+        return (
+            read_classification(truth_path, prediction_path, protocol=protocol, **described),
+            None,
+            None,
+        )
+    results = _prediction_file(prediction_path)
+    if truth_path.suffix.lower() == ".json":
+        truth = _coco_truth(truth_path, None if images is None else Path(images), progress)
+    else:
+        truth = _yolo_truth(truth_path, split, data, images, progress)
+    if results.is_dir():
+        boxes = read_yolo_predictions(results, truth.boxes, progress=progress)
+    elif truth_path.suffix.lower() == ".json":
+        read = read_coco(truth_path, results)
+        boxes = replace(read, digests=truth.boxes.digests)
+    else:
+        boxes = read_coco_predictions(results, truth.boxes, first_category=first_category)
+    boxes = _grouped(boxes, None if groups is None else Path(groups), group_of)
+    evaluation, records = build_evaluation(
+        boxes,
+        dataset=str(truth.name),
+        dataset_digest=truth.dataset_digest,
+        split_digest=truth.split_digest,
+        protocol=protocol,
+        confidence=confidence,
+        max_detections=max_detections,
+        **described,
+    )
+    return evaluation, records, boxes
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """Ground truth, and what identifies it."""
+
+    boxes: Boxes
+    name: Path
+    split_digest: str
+    dataset_digest: str = ""
+
+
+def _prediction_file(path: Path) -> Path:
+    """Return the JSON file or the label folder that `path` means."""
+    if path.is_file():
+        if path.suffix.lower() == ".json":
+            return path
+        raise InvalidInput(
+            f"{path} is neither COCO JSON nor a folder of YOLO labels",
+            "Name predictions.json, or the folder with the .txt files",
+        )
+    for found in (path / "predictions.json", path / "labels"):
+        if found.exists():
+            return found
+    if next(path.rglob("*.txt"), None) is None:
+        raise InvalidInput(
+            f"{path} holds neither predictions.json nor label files",
+            "Predict with save_json=True, or save_txt=True save_conf=True",
+        )
+    return path
+
+
+def _coco_truth(
+    path: Path, folder: Path | None, progress: Callable[[int, int], None] | None
+) -> _Truth:
+    boxes = read_coco_truth(path)
+    if folder is not None:
+        files = {name: folder / name for name in boxes.images}
+        boxes = replace(boxes, digests=_digests(files, progress))
+    return _Truth(boxes, path, _truth_digest(boxes))
+
+
+def _yolo_truth(
+    path: Path,
+    split: str,
+    data: str | Path | None,
+    images: str | Path | None,
+    progress: Callable[[int, int], None] | None,
+) -> _Truth:
+    if path.suffix.lower() in _YAML:
+        return _data_yaml_truth(path, split, progress)
+    if not path.is_dir():
+        raise InvalidInput(
+            f"{path} is no ground truth that can be read",
+            "Name a data.yaml, a folder of YOLO labels, a COCO .json, or a .csv of labels",
+        )
+    files = find_images(Path(images) if images is not None else _image_folder(path))
+    if next(path.rglob("*.txt"), None) is not None:
+        labels: Path | dict[str, Path] = path
+    else:
+        labels = {name: Path(label_file(str(file.absolute()))) for name, file in files.items()}
+        if not any(label.is_file() for label in labels.values()):
+            raise InvalidInput(
+                f"no label file belongs to the images in {path}",
+                "Name the label folder as ground truth, and the images with --images",
+            )
+    classes = _classes(path, data)
+    boxes = read_yolo_truth(
+        labels, sizes=image_sizes(files, progress), classes=classes, progress=progress
+    )
+    ordered = {name: files[name] for name in boxes.images}
+    boxes = replace(boxes, digests=_digests(ordered, progress))
+    return _Truth(boxes, path, _truth_digest(boxes))
+
+
+def _data_yaml_truth(
+    path: Path, split: str, progress: Callable[[int, int], None] | None
+) -> _Truth:
+    found = scan(path, progress=progress)
+    if split not in found.data.splits:
+        raise InvalidInput(
+            f"{path} has no split {split!r}", f"It has {', '.join(found.data.splits)}"
+        )
+    listed = {i.path: Path(i.file) for i in list_files(found.data).images if i.split == split}
+    digests = {e.path: e.image for e in found.manifest.entries if e.split == split}
+    files = {name: file for name, file in listed.items() if name in digests}
+    labels = {name: Path(label_file(str(file))) for name, file in files.items()}
+    boxes = read_yolo_truth(
+        labels,
+        sizes=image_sizes(files, progress),
+        classes=_unique(found.data.classes),
+        progress=progress,
+    )
+    boxes = replace(boxes, digests=tuple(digests[name] for name in boxes.images))
+    return _Truth(
+        boxes, path, found.manifest.splits[split].digest, dataset_digest=found.manifest.digest
+    )
+
+
+def _image_folder(labels: Path) -> Path:
+    """Return the folder of the images whose labels, or which themselves, lie in `labels`."""
+    parts = list(labels.absolute().parts)
+    if "labels" in parts and next(labels.rglob("*.txt"), None) is not None:
+        at = len(parts) - 1 - parts[::-1].index("labels")
+        folder = Path(*parts[:at], "images", *parts[at + 1 :])
+        if folder.is_dir():
+            return folder
+        raise InvalidInput(
+            f"{labels} are labels, but their images are not in {folder}",
+            "Name the folder of the images with --images",
+        )
+    return labels
+
+
+def _classes(folder: Path, data: str | Path | None) -> tuple[str, ...]:
+    if data is not None:
+        return _unique(read_data_yaml(data).classes)
+    listed = folder / "classes.txt"
+    if listed.is_file():
+        lines = listed.read_text(encoding="utf-8").splitlines()
+        return _unique(tuple(line.strip() for line in lines if line.strip()))
+    raise InvalidInput(
+        f"the classes of the labels in {folder} are not named",
+        "Name the data.yaml with --data, or as the ground truth itself",
+    )
+
+
+def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names with a number behind repeated ones, which YOLO allows."""
+    return tuple(
+        name if (n := names[: i + 1].count(name)) == 1 else f"{name}#{n}"
+        for i, name in enumerate(names)
+    )
+
+
+def _digests(
+    files: Mapping[str, Path], progress: Callable[[int, int], None] | None
+) -> tuple[str, ...]:
+    from epochal.store.blobs import digest_of_file
+
+    found = []
+    for index, path in enumerate(files.values()):
+        try:
+            found.append(digest_of_file(path))
+        except OSError as error:
+            raise InvalidInput(f"image {path} cannot be read ({error.strerror})") from error
+        if progress is not None:
+            progress(index + 1, len(files))
+    return tuple(found)
+
+
+def _truth_digest(boxes: Boxes) -> str:
+    """Return a digest of the images and their true boxes, whatever file they came from."""
+    from blake3 import blake3
+
+    order = np.lexsort((*boxes.truth_xyxy.T, boxes.truth_cls, boxes.truth_img))
+    hasher = blake3()
+    for names in (boxes.images, boxes.classes, boxes.digests):
+        hasher.update("\0".join((str(len(names)), *names)).encode())
+    for column in ("truth_img", "truth_cls", "truth_xyxy", "truth_crowd", "truth_area"):
+        hasher.update(np.ascontiguousarray(getattr(boxes, column)[order]).tobytes())
+    return hasher.hexdigest()
+
+
+def _grouped(boxes: Boxes, file: Path | None, group_of: str) -> Boxes:
+    """Return the boxes with a group for each image, as asked for."""
+    if file is not None and group_of:
+        raise InvalidInput("groups come from a file or from image names, not from both")
+    if file is not None:
+        listed = _group_column(file)
+        missing = [name for name in boxes.images if name not in listed]
+        if missing:
+            raise InvalidInput(
+                f"{file} names no group for {len(missing)} images, the first is {missing[0]}",
+                "Give each image of the split a line",
+            )
+        return replace(boxes, groups=tuple(listed[name] for name in boxes.images))
+    if not group_of:
+        return boxes
+    try:
+        pattern = re.compile(group_of)
+    except re.error as error:
+        raise InvalidInput(f"{group_of!r} is no regular expression ({error})") from error
+    found = []
+    for name in boxes.images:
+        hit = pattern.search(str(Path(name).with_suffix("")))
+        if hit is None:
+            raise InvalidInput(
+                f"image {name} does not match {group_of!r}", "It has to fit each image's name"
+            )
+        found.append(hit.group(1) if pattern.groups else hit.group())
+    return replace(boxes, groups=tuple(str(group) for group in found))
+
+
+def _group_column(file: Path) -> dict[str, str]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            reader = csv.DictReader(opened)
+            if not {"image", "group"} <= set(reader.fieldnames or ()):
+                raise InvalidInput(f"{file} lacks the columns image and group")
+            return {row["image"]: row["group"] for row in reader}
+    except FileNotFoundError as error:
+        raise NotFound(f"{file} does not exist") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput(f"{file} cannot be read as CSV ({error})") from error
