@@ -710,7 +710,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Decisions of a project */
+        /** Decisions, newest first */
         get: operations["decisions"];
         put?: never;
         /** Decide on a candidate */
@@ -826,6 +826,7 @@ export interface components {
             number: number;
             opened: number;
             writer?: string;
+            last?: number;
             ended?: number | null;
             status?: string;
             reason?: string;
@@ -961,6 +962,8 @@ export interface components {
             split?: string;
             test_budget?: number;
             alpha_family?: number;
+            /** @enum {unknown} */
+            reveal_test?: "all" | "winners";
             latency_budget_ms?: number | null;
             latency_device?: string;
             latency_batch?: number;
@@ -1397,6 +1400,21 @@ export interface components {
             override: string;
         };
         /**
+         * DecisionRow
+         * @description A decision in one line.
+         */
+        DecisionRow: {
+            digest: string;
+            t: number;
+            project: string;
+            candidate: components["schemas"]["RunRef"];
+            baseline: components["schemas"]["RunRef"] | null;
+            verdict: string;
+            charter: number;
+            author: string;
+            override: string;
+        };
+        /**
          * DecisionView
          * @description The frozen outcome of all gates for candidate against baseline.
          */
@@ -1416,6 +1434,12 @@ export interface components {
             rule_set: string;
             metric: string;
             override: string;
+            headline: string;
+            sentence: string;
+            change: string;
+            provenance: string;
+            preregistered: string[];
+            recorded: boolean;
             document: {
                 [key: string]: unknown;
             };
@@ -1425,7 +1449,7 @@ export interface components {
          * @description Decisions of a project, newest first.
          */
         Decisions: {
-            decisions: components["schemas"]["DecisionView"][];
+            decisions: components["schemas"]["DecisionRow"][];
             change: number;
         };
         /**
@@ -1580,6 +1604,10 @@ export interface components {
                 [key: string]: unknown;
             };
             next: string;
+            kind: string;
+            asks: string;
+            details: string[];
+            interval: components["schemas"]["IntervalView"] | null;
         };
         /**
          * GroupKey
@@ -1641,6 +1669,17 @@ export interface components {
             caption?: string;
         };
         /**
+         * IntervalView
+         * @description A gain with its range, in the unit in which it is shown.
+         */
+        IntervalView: {
+            low: number;
+            point: number;
+            high: number;
+            wanted: number;
+            unit: string;
+        };
+        /**
          * KeyGroup
          * @description Keys with a common prefix, up to the first ``/``; empty for those without.
          */
@@ -1689,6 +1728,9 @@ export interface components {
             used: number;
             spent: boolean;
             advice: string;
+            state: string;
+            next_level: number;
+            project: string;
             looks: components["schemas"]["LookRow"][];
         };
         /**
@@ -1699,6 +1741,7 @@ export interface components {
             sets: components["schemas"]["LedgerSet"][];
             heads: string[];
             problems: string[];
+            notes: string[];
             records: number;
         };
         /**
@@ -2055,6 +2098,7 @@ export interface components {
             after: string;
             config: components["schemas"]["ConfigDifference"];
             dataset: string;
+            unpinned: string[];
             summary: string;
             count: number;
             confounded: boolean;
@@ -2104,6 +2148,13 @@ export interface components {
             images?: components["schemas"]["Stamped"][];
             alerts?: components["schemas"]["Stamped"][];
             notices?: components["schemas"]["Stamped"][];
+            foreign?: {
+                [key: string]: {
+                    [key: string]: {
+                        [key: string]: unknown;
+                    };
+                };
+            };
             lesson?: components["schemas"]["LessonWritten"] | null;
             lessons?: components["schemas"]["Stamped"][];
             dropped?: number;
@@ -2265,7 +2316,9 @@ export interface components {
             };
             classes: components["schemas"]["ClassRow"][];
             operating_points?: components["schemas"]["PointRow"][];
-            not_comparable?: string[];
+            not_comparable?: {
+                [key: string]: string[];
+            };
             conditions?: string[];
             missing?: number[];
         };
@@ -3799,8 +3852,8 @@ export interface operations {
     };
     decisions: {
         parameters: {
-            query: {
-                project: string;
+            query?: {
+                project?: string | null;
             };
             header?: never;
             path?: never;
@@ -3808,7 +3861,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Decisions of a project */
+            /** @description Decisions, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;

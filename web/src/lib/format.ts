@@ -47,7 +47,7 @@ export function metric(value: unknown, key: string, unit?: string | null): strin
 export function text(value: unknown): string {
   if (value === null || value === undefined) return NONE;
   if (typeof value === "string") return value;
-  if (typeof value === "number") return number(value, 6).replace(/(\.\d*?[1-9])0+$|\.0+$/, "$1");
+  if (typeof value === "number") return String(value).replace("-", MINUS);
   if (typeof value === "boolean") return value ? "true" : "false";
   return JSON.stringify(value);
 }
