@@ -24,7 +24,19 @@ class Lab:
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
 
-    def train(self, name, values=(0.1, 0.3, 0.5, 0.6), *, project="pallets", fail="", **options):
+    def train(
+        self,
+        name,
+        values=(0.1, 0.3, 0.5, 0.6),
+        *,
+        project="pallets",
+        key=MAP,
+        every=1,
+        fail="",
+        evaluation=None,
+        look="",
+        **options,
+    ):
         run = epochal.init(
             project=project,
             name=name,
@@ -32,8 +44,11 @@ class Lab:
             capture=False,
             **options,
         )
-        for epoch, value in enumerate(values, 1):
-            run.log({MAP: value}, step=epoch, epoch=epoch)
+        for i, value in enumerate(values):
+            epoch = 1 + i * every
+            run.log({key: value}, step=epoch, epoch=epoch)
+        if evaluation is not None:
+            run.evaluation(evaluation, look=look)
         run.finish("failed" if fail else "finished", fail)
         return run.id
 

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from epochal.analysis.curve_flags import Flag
     from epochal.analysis.metrics import Direction
 
-__all__ = ["Curve", "CurveRow", "compare_curves", "flag_words", "sentence"]
+__all__ = [
+    "Curve",
+    "CurveRow",
+    "at_same_x",
+    "compare_curves",
+    "flag_words",
+    "last_x",
+    "sentence",
+]
 
 
 class Curve(NamedTuple):
@@ -129,7 +137,7 @@ def compare_curves(
         for name, curve in curves.items()
     }
     costs = {name: _costs(one) for name, one in stats.items() if one.n}
-    common = _common_x(list(points.values()))
+    common = _common_x(*points.values())
     return [
         CurveRow(
             name=name,
@@ -151,11 +159,30 @@ def compare_curves(
     ]
 
 
-def _common_x(points: list[Points]) -> float | None:
-    if not points or not all(len(p.x) for p in points):
+def at_same_x(one: Curve, other: Curve, direction: Direction) -> tuple[float, float, float] | None:
+    """Return the last x that both curves came to, and the best of each up to there.
+
+    The best is that of the running median; None where a curve has no values, or they never met.
+    """
+    a, b = clean(one.x, one.y), clean(other.x, other.y)
+    x = _common_x(a, b)
+    values = _best_up_to(a, x, direction), _best_up_to(b, x, direction)
+    if x is None or values[0] is None or values[1] is None:
         return None
-    last = float(min(p.x[-1] for p in points))
-    return last if all(p.x[0] <= last for p in points) else None
+    return x, values[0], values[1]
+
+
+def last_x(curve: Curve) -> float:
+    """Return the last x at which the curve has a value; -inf where it has none."""
+    points = clean(curve.x, curve.y)
+    return float(points.x[-1]) if len(points.x) else -math.inf
+
+
+def _common_x(*curves: Points) -> float | None:
+    if not curves or not all(len(p.x) for p in curves):
+        return None
+    last = float(min(p.x[-1] for p in curves))
+    return last if all(p.x[0] <= last for p in curves) else None
 
 
 def _best_up_to(points: Points, x: float | None, direction: Direction) -> float | None:
@@ -243,7 +270,8 @@ def sentence(
             )
         else:
             # said is the first evaluation that was there, so an interpolated place is rounded up
-            seconds = f" ({_duration(reach.seconds)})" if reach.seconds is not None else ""
+            timed = reach.seconds is not None and reach.seconds >= 1
+            seconds = f" ({_duration(reach.seconds or 0)})" if timed else ""
             parts.append(f"reached {level} at {unit} {math.ceil(reach.x)}{seconds}")
     parts.append(f"ended at {last} (best {best} at {unit} {stats.best_x:g})")
     parts.extend(flag_words(stats))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 import numpy as np
 
 from epochal.analysis.curve_comparison import Curve, CurveRow, compare_curves, sentence
-from epochal.analysis.metrics import Metric, Registry, guess_direction
+from epochal.analysis.metrics import Registry, guess_direction
 from epochal.comparison.evaluations import SplitTable, split_table
 from epochal.comparison.run_curves import (
     find_key,
@@ -16,7 +18,12 @@ from epochal.comparison.run_curves import (
     unlike_curves,
 )
 from epochal.comparison.run_difference import RunDifference, run_difference
-from epochal.comparison.verdicts import attribution, gain_sentence, same_epoch_sentence
+from epochal.comparison.verdicts import (
+    attribution,
+    drop_sentence,
+    gain_sentence,
+    same_epoch_sentence,
+)
 from epochal.errors import InvalidInput
 from epochal.records import Status, to_wire
 from epochal.store.chunks import Points
@@ -70,6 +77,7 @@ def compare(
     evaluator: str = "epochal/coco101",
     splits: tuple[str, ...] = ("val",),
     require_metric: bool = False,
+    keep_share: float = 0.9,
 ) -> Comparison:
     """Compare at least two runs.
 
@@ -85,6 +93,8 @@ def compare(
     require_metric
         Whether a run without the metric is an error, as where a person asked for this metric by
         name. Otherwise such a run is shown without a curve, as long as another one has it.
+    keep_share
+        Classes that kept less than this share of the first run's AP are named.
 
     Raises
     ------
@@ -123,15 +133,27 @@ def compare(
         for split in splits
         if (table := split_table(store, documents, split, evaluator)) is not None
     )
+    table = tables[0] if tables else None
+    named = list(curves.items())
     return Comparison(
         metric=resolved.name,
         direction=direction,
         x=unit,
         verdicts=tuple(
-            _verdict(shown, rows, place, tables, differences[place - 1], unit)
+            (
+                gain_sentence(shown, rows[0], rows[place], table, place),
+                *filter(
+                    None,
+                    (
+                        attribution(differences[place - 1]),
+                        drop_sentence(table, place, labels[0], keep_share),
+                        same_epoch_sentence(shown, named[0], named[place], direction, unit),
+                    ),
+                ),
+            )
             for place in range(1, len(rows))
         ),
-        notes=unlike_curves(rows, curves, by_epoch=by_epoch),
+        notes=(*unlike_curves(rows, curves, by_epoch=by_epoch), *_attempts(documents, labels)),
         runs=tuple(
             RunRow(
                 id=document.id,
@@ -159,21 +181,13 @@ def compare(
     )
 
 
-def _verdict(
-    metric: Metric,
-    rows: list[CurveRow],
-    place: int,
-    tables: tuple[SplitTable, ...],
-    difference: RunDifference,
-    unit: str,
-) -> tuple[str, ...]:
-    first, other = rows[0], rows[place]
-    said = (
-        gain_sentence(metric, first, other, tables[0] if tables else None, place),
-        attribution(difference),
-        same_epoch_sentence(metric, first, other, unit=unit),
-    )
-    return tuple(filter(None, said))
+def _attempts(documents: list[RunDocument], labels: list[str]) -> Iterator[str]:
+    for document, label in zip(documents, labels, strict=True):
+        if len(document.attempts) > 1:
+            yield (
+                f"{label} was resumed: {len(document.attempts)} attempts, of which a later one "
+                "replaces what an earlier one said from its first step on"
+            )
 
 
 def _level(first: str, name: str) -> str:

@@ -54,8 +54,8 @@ class SplitTable(msgspec.Struct, frozen=True, kw_only=True):
     """Metric -> value of each run, in the order of the runs; None where it was not measured."""
     classes: tuple[ClassRow, ...]
     operating_points: tuple[PointRow, ...] = ()
-    not_comparable: tuple[str, ...] = ()
-    """Why the numbers must not be compared; empty where they may."""
+    not_comparable: dict[int, tuple[str, ...]] = {}
+    """Place of a run -> why its numbers must not be compared with the first that was measured."""
     conditions: tuple[str, ...] = ()
     """How the measuring differed without blocking a comparison, e.g. the image size."""
     missing: tuple[int, ...] = ()
@@ -104,17 +104,16 @@ def common_evaluator(documents: list[RunDocument], split: str, preferred: str) -
 
 def per_class_table(
     evaluations: Sequence[Evaluation | None],
-) -> tuple[list[ClassRow], list[str]]:
-    """Return per-class AP side by side, and why they do not compare where they do not.
+) -> list[ClassRow]:
+    """Return per-class AP side by side.
 
-    Classes stand in the order of the first evaluation there is; support is its own, and
-    retention is measured against it.
+    Classes stand in the order of the first evaluation there is; support is its own, and retention
+    is measured against it. Whether they may be compared says `SplitTable.not_comparable`.
     """
     present = [e for e in evaluations if e is not None]
     if not present:
-        return [], []
+        return []
     first = present[0]
-    problems = [reason for other in present[1:] for reason in differences(first, other)]
     by_name = [{c.name: c.ap for c in e.per_class} if e else {} for e in evaluations]
     rows = []
     for result in first.per_class:
@@ -131,7 +130,7 @@ def per_class_table(
                 ),
             )
         )
-    return rows, list(dict.fromkeys(problems))
+    return rows
 
 
 def split_table(
@@ -145,16 +144,19 @@ def split_table(
     present = [e for e in found if e is not None]
     if len(present) < 2:
         return None
-    classes, problems = per_class_table(found)
     names = dict.fromkeys(name for e in present for name in e.metrics)
     return SplitTable(
         split=split,
         evaluator=evaluator,
         images=present[0].images,
         metrics={name: tuple(e.metrics.get(name) if e else None for e in found) for name in names},
-        classes=tuple(classes),
+        classes=tuple(per_class_table(found)),
         operating_points=_operating_points(found),
-        not_comparable=tuple(problems),
+        not_comparable={
+            place: tuple(reasons)
+            for place, e in enumerate(found)
+            if e is not None and (reasons := differences(present[0], e))
+        },
         conditions=tuple(
             dict.fromkeys(c for other in present[1:] for c in conditions(present[0], other))
         ),

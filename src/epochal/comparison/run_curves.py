@@ -122,11 +122,22 @@ def unlike_curves(
             f"planned for different numbers of epochs ({listed}): learning-rate schedules differ, "
             "so equal epochs are not equal progress"
         )
-    spacing = {row.name: _spacing(row) for row in measured if row.stats.n > 1}
+    spacing = {
+        row.name: every for row in measured if (every := _spacing(curves[row.name])) is not None
+    }
     if spacing and max(spacing.values()) > _FREQUENCY * min(spacing.values()):
-        listed = ", ".join(f"{name} every {every:.3g}" for name, every in spacing.items())
+        unit = "epoch" if by_epoch else "step"
+        by_spacing: dict[str, list[str]] = {}
+        for name, every in spacing.items():
+            by_spacing.setdefault(f"{every:.3g}", []).append(name)
+        usual = max(by_spacing.values(), key=len)
+        listed = ", ".join(
+            f"{' and '.join(names) if names is not usual or len(names) < 3 else 'the others'} "
+            f"every {f'{every} {unit}s' if every != '1' else unit}"
+            for every, names in sorted(by_spacing.items(), key=lambda item: len(item[1]))
+        )
         notes.append(
-            f"evaluated at different frequencies ({listed}): the more often, the luckier the best"
+            f"evaluated at different rates ({listed}): the more often, the luckier the best"
         )
     for row in measured:
         if row.stats.restarts:
@@ -146,6 +157,7 @@ def unlike_curves(
     return tuple(notes)
 
 
-def _spacing(row: CurveRow) -> float:
-    first, last = row.stats.first_x or 0.0, row.stats.last_x or 0.0
-    return max((last - first) / (row.stats.n - 1), 1e-12)
+def _spacing(curve: Curve) -> float | None:
+    """Return how far apart evaluations usually are in x; None for fewer than two."""
+    places = np.unique(np.asarray(curve.x, dtype=np.float64))
+    return float(np.median(np.diff(places))) if len(places) > 1 else None

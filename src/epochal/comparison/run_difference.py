@@ -29,6 +29,8 @@ class RunDifference(msgspec.Struct, frozen=True, kw_only=True):
     config: ConfigDifference
     dataset: str
     """One line about the data; empty where both used the same version."""
+    unpinned: tuple[str, ...]
+    """Names of the runs, of the two, whose data is pinned to no version."""
     summary: str
     """One line: ``1 change: imgsz 96 -> 160``, or ``3 changes, confounded: ...``."""
     count: int
@@ -65,6 +67,7 @@ def run_difference(store: Store, before: RunDocument, after: RunDocument) -> Run
         after=after.name,
         config=config,
         dataset=dataset_sentence(store, before, after),
+        unpinned=tuple(d.name for d in (before, after) if d.pin is None),
         summary=config.summary(),
         count=config.count,
         confounded=config.confounded,

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from epochal.analysis.curve_comparison import at_same_x, last_x
 from epochal.analysis.metrics import Metric, format_gain, format_value
 
 if TYPE_CHECKING:
-    from epochal.analysis.curve_comparison import CurveRow
+    from epochal.analysis.curve_comparison import Curve, CurveRow
+    from epochal.analysis.metrics import Direction
     from epochal.comparison.evaluations import SplitTable
     from epochal.comparison.run_difference import RunDifference
 
-__all__ = ["attribution", "gain_sentence", "retention_drops", "same_epoch_sentence"]
+__all__ = [
+    "attribution",
+    "drop_sentence",
+    "gain_sentence",
+    "retention_drops",
+    "same_epoch_sentence",
+]
+
+
+_NAMED = 5
 
 
 def gain_sentence(
@@ -33,7 +44,7 @@ def gain_sentence(
     place
         Which of the compared runs `other` is.
     """
-    if table is not None and not table.not_comparable:
+    if table is not None and place not in table.not_comparable:
         values = table.metrics.get(metric.name)
         before, after = (values[0], values[place]) if values else (None, None)
         if before is not None and after is not None:
@@ -74,19 +85,29 @@ def _size(metric: Metric, gain: float) -> str:
 
 
 def same_epoch_sentence(
-    metric: Metric, first: CurveRow, other: CurveRow, *, unit: str = "epoch"
+    metric: Metric,
+    first: tuple[str, Curve],
+    other: tuple[str, Curve],
+    direction: Direction,
+    unit: str = "epoch",
 ) -> str:
-    """Return who was ahead where the shorter run ended; empty for runs of one length."""
-    x, a, b = other.common_x, first.at_common, other.at_common
-    if x is None or a is None or b is None or first.stats.last_x == other.stats.last_x:
+    """Return who was ahead where the shorter of two runs ended; empty for runs of one length.
+
+    Parameters
+    ----------
+    first, other
+        Name and curve.
+    """
+    met = at_same_x(first[1], other[1], direction)
+    ends = [last_x(curve) for _, curve in (first, other)]
+    if met is None or ends[0] == ends[1]:
         return ""
-    shorter = first if (first.stats.last_x or 0) < (other.stats.last_x or 0) else other
-    longer = other if shorter is first else first
-    ended = shorter.name if shorter.stats.last_x == x else "the shortest run"
+    x, before, after = met
+    (_, shorter), (end, longer) = sorted(zip(ends, (first[0], other[0]), strict=True))
     return (
-        f"Up to {unit} {x:g}, where {ended} ended, {other.name} had "
-        f"{format_value(metric, b)} and {first.name} {format_value(metric, a)}; "
-        f"{longer.name} went on to {unit} {longer.stats.last_x:g}."
+        f"Up to {unit} {x:g}, where {shorter} ended, {other[0]} had "
+        f"{format_value(metric, after)} and {first[0]} {format_value(metric, before)}; "
+        f"{longer} went on to {unit} {end:g}."
     )
 
 
@@ -99,15 +120,30 @@ def attribution(difference: RunDifference) -> str:
     if not config.changes:
         return "Nothing that counts has changed: the difference is noise, or was not recorded."
     if config.confounded:
-        return f"CONFOUNDED: {difference.summary}. No single change explains the difference."
+        listed = ", ".join(map(str, config.changes[:_NAMED]))
+        more = f" and {config.count - _NAMED} more" if config.count > _NAMED else ""
+        return f"CONFOUNDED, {config.count} changes at once: {listed}{more}."
     return f"One change: {config.changes[0]}."
+
+
+def drop_sentence(table: SplitTable | None, place: int, first: str, keep_share: float) -> str:
+    """Return which classes kept less than `keep_share` of the AP they had in the first run."""
+    drops = retention_drops(table, place, keep_share) if table is not None else ()
+    if table is None or not drops:
+        return ""
+    objects = {row.name: row.instances for row in table.classes}
+    named = ", ".join(
+        f"{name} ({share * 100:.0f} %, {objects[name]} objects)" for name, share in drops[:_NAMED]
+    )
+    more = f" and {len(drops) - _NAMED} more" if len(drops) > _NAMED else ""
+    return f"Kept less than {keep_share * 100:g} % of {first}'s AP: {named}{more}."
 
 
 def retention_drops(
     table: SplitTable, place: int, keep_share: float
 ) -> tuple[tuple[str, float], ...]:
     """Return the classes whose AP in a run is below `keep_share` of the first's, worst first."""
-    if table.not_comparable:
+    if place in table.not_comparable:
         return ()
     drops = [
         (row.name, share)

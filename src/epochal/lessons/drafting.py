@@ -23,7 +23,7 @@ from epochal.comparison.compare import Comparison, compare
 from epochal.comparison.evaluations import latest_evaluation
 from epochal.comparison.run_curves import find_key, has_epochs, run_curve
 from epochal.comparison.run_difference import parent_of, run_difference
-from epochal.comparison.verdicts import retention_drops
+from epochal.comparison.verdicts import drop_sentence
 
 if TYPE_CHECKING:
     from epochal.store.documents import RunDocument
@@ -33,8 +33,6 @@ __all__ = ["Draft", "draft_lesson", "draft_result"]
 
 _SPLIT = "val"
 """Only val: a draft that quoted test numbers would show them to whoever opens the editor."""
-
-_NAMED_CLASSES = 3
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,8 +172,8 @@ def _gain(metric: Metric, word: str, reference: RunDocument, comparison: Compari
         before, after = table.metrics.get(metric.name, (None, None))
         if before is None or after is None:
             continue
-        if table.not_comparable:
-            return f"not comparable with {name} ({table.not_comparable[0]})"
+        if reasons := table.not_comparable.get(1):
+            return f"not comparable with {name} ({reasons[0]})"
         gain = format_gain(metric, after - before)
         return f"{gain} against {name} ({format_value(metric, before)})"
     a, b = (row.curve.stats.last_k_mean for row in comparison.runs)
@@ -229,20 +227,8 @@ def _curve_words(
 def _drops(compared: list[tuple[str, RunDocument, Comparison]], keep_share: float) -> str:
     for _, reference, comparison in compared:
         for table in comparison.splits:
-            drops = retention_drops(table, 1, keep_share)
-            if not drops:
-                continue
-            rows = {row.name: row for row in table.classes}
-            named = ", ".join(
-                f"{name} ({share:.0%}, {rows[name].instances} objects)".replace("%", " %")
-                for name, share in drops[:_NAMED_CLASSES]
-            )
-            more = (
-                f" and {len(drops) - _NAMED_CLASSES} more" if len(drops) > _NAMED_CLASSES else ""
-            )
-            return (
-                f"Kept less than {keep_share * 100:g} % of {reference.name}'s AP: {named}{more}."
-            )
+            if said := drop_sentence(table, 1, reference.name, keep_share):
+                return said
     return ""
 
 
