@@ -28,6 +28,7 @@ Bools: TypeAlias = "NDArray[np.bool_]"
 
 _SCHEMA = 1
 _HEADER = "header"
+_LEVEL = 4
 
 
 def column(name: str, values: ArrayLike, dtype: type[np.generic], *shape: int) -> Any:
@@ -75,7 +76,11 @@ def pack(kind: str, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     text = msgspec.json.encode({"kind": kind, "schema": _SCHEMA, **header})
     named: dict[str, Any] = {_HEADER: np.frombuffer(text, np.uint8), **arrays}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **named)
+    # As numpy.savez_compressed, but for the level: 6 takes four times as long to save 2 %.
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+        for name, array in named.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
     return buffer.getvalue()
 
 
