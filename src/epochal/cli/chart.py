@@ -64,7 +64,10 @@ def chart(
     from rich.text import Text
 
     points = [
-        [(x, y) if max(abs(x), abs(y)) < _LARGEST else None for x, y in zip(a, b, strict=True)]
+        [
+            (x, y) if abs(x) < _LARGEST and abs(y) < _LARGEST else None
+            for x, y in zip(a, b, strict=True)
+        ]
         for _, a, b in lines
     ]
     finite = [p for line in points for p in line if p is not None]
