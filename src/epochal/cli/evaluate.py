@@ -22,7 +22,7 @@ from epochal.errors import InvalidInput
 if TYPE_CHECKING:
     from epochal.decisions.charter import Charter
     from epochal.decisions.decision import Decision
-    from epochal.evaluation import Evaluation
+    from epochal.evaluation import Boxes, Evaluation, MatchRecords
     from epochal.records import Look
     from epochal.store.documents import RunDocument
     from epochal.store.store import Store
@@ -207,14 +207,18 @@ def _from_files(
     project: str | None,
     workspace: Path | None,
 ) -> Outcome:
+    from epochal.datasets import find_version
+    from epochal.datasets.pins import tagged_versions
     from epochal.decisions.ledger import complete_look, open_look
     from epochal.evaluation.files import evaluate_files
     from epochal.evaluation.storage import store_evaluation
     from epochal.store.blobs import digest_of
 
-    def evaluate() -> tuple[Any, Any, Any]:
-        path = Path(data) if data else None
-        return evaluate_files(ground_truth, predictions, split=split, data=path)
+    def evaluate() -> tuple[Evaluation, MatchRecords | None, Boxes | None]:
+        with progress("reading files", unit="") as advance:
+            return evaluate_files(
+                ground_truth, predictions, split=split, data=data, progress=advance
+            )
 
     if named is None:
         evaluation, *_ = evaluate()
@@ -222,8 +226,12 @@ def _from_files(
     with open_store(workspace) as store:
         run = store.find_run(named, project)
         evaluation, matches, boxes = evaluate()
+        version = find_version(evaluation.dataset_digest, tagged_versions(store.folder).values())
+        if version is not None:
+            ref = f"{version.name}@{version.tag}"
+            evaluation = msgspec.structs.replace(evaluation, dataset=ref)
         look = ""
-        if split == "test":
+        if split == "test" and boxes is not None:
             # Whoever made the predictions has used the images already; here it is written down.
             # Files without the images are told apart by the images' names.
             digests = boxes.digests or [digest_of(name.encode()) for name in boxes.images]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -65,6 +66,7 @@ def measure(
     EpochalError
         If the validation failed; the message ends with its own.
     """
+    begun = time.time_ns() // 1000
     with tempfile.TemporaryDirectory(prefix="epochal-") as temporary:
         request = Request(
             weights=str(_weights(store, run, Path(temporary))),
@@ -78,10 +80,9 @@ def measure(
         )
         with (Path(temporary) / "output.txt").open("w+b") as output:
             _validate(python or _python(run), request, run, output, progress)
-    before = {stamped.body.digest for stamped in run.evaluations}
     store.refresh()
-    recorded = [stamped.body for stamped in store.run(run.id).evaluations]
-    found = [b for b in recorded if isinstance(b, Evaluated) and b.digest not in before]
+    recorded = [s.body for s in store.run(run.id).evaluations if s.t >= begun]
+    found = [body for body in recorded if isinstance(body, Evaluated)]
     if not found:
         raise EpochalError(
             f"the validation of {run.name} ended without an evaluation of its weights",
