@@ -65,7 +65,7 @@ def test_evaluations_on_other_data_are_shown_and_not_compared(lab, evaluation):
         found = compared(store, "v1_a", "v2_b", "v3_c", "v4_d")
     (table,) = found.splits
     assert table.not_comparable == {
-        1: ("images and labels of the split: pallets@v1 against pallets@v2",)
+        "v2_b": ("images and labels of the split: pallets@v1 against pallets@v2",)
     }
     assert table.missing == (3,)
     assert table.metrics["mAP50-95"] == (0.4, 0.9, 0.5, None)

@@ -84,8 +84,7 @@ def _print_verdicts(out: Console, comparison: Comparison, letters: list[str]) ->
             mark = _letter(letters, place) if i == 0 else Text(" ")
             out.print(_hanging(mark, Text(sentence, style=_tone(sentence, first=i == 0))))
     for table in comparison.splits:
-        for place, reasons in table.not_comparable.items():
-            name = comparison.runs[place].name
+        for name, reasons in table.not_comparable.items():
             for reason in reasons:
                 said = f"NOT COMPARABLE on {table.split}: {name}: {reason}"
                 out.print(Text(said, style="bold red"))
@@ -238,7 +237,7 @@ def _print_split(
     for condition in table.conditions:
         out.print(Text(f"measured with {condition}", style="dim"))
     if table.not_comparable:
-        who = ", ".join(letters[place] for place in table.not_comparable)
+        who = ", ".join(letters[table.runs.index(name)] for name in table.not_comparable)
         out.print(Text(f"not comparable with {letters[0]}: {who}", style="bold red"))
     if table.missing:
         who = ", ".join(letters[place] for place in table.missing)
@@ -336,7 +335,7 @@ def _class_table(
                 row,
                 place,
                 charter.keep_share,
-                comparable=place not in table.not_comparable,
+                comparable=table.comparable(place),
                 share_too=not tight,
             )
             for place in places

@@ -131,7 +131,7 @@ def compare(
     tables = tuple(
         table
         for split in splits
-        if (table := split_table(store, documents, split, evaluator)) is not None
+        if (table := split_table(store, documents, split, evaluator, labels)) is not None
     )
     table = tables[0] if tables else None
     named = list(curves.items())

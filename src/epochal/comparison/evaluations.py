@@ -54,12 +54,18 @@ class SplitTable(msgspec.Struct, frozen=True, kw_only=True):
     """Metric -> value of each run, in the order of the runs; None where it was not measured."""
     classes: tuple[ClassRow, ...]
     operating_points: tuple[PointRow, ...] = ()
-    not_comparable: dict[int, tuple[str, ...]] = {}
-    """Place of a run -> why its numbers must not be compared with the first that was measured."""
+    runs: tuple[str, ...] = ()
+    """Names of the runs in their order, as in `Comparison.curves`."""
+    not_comparable: dict[str, tuple[str, ...]] = {}
+    """Name of a run -> why its numbers must not be compared with the first that was measured."""
     conditions: tuple[str, ...] = ()
     """How the measuring differed without blocking a comparison, e.g. the image size."""
     missing: tuple[int, ...] = ()
     """Places of the runs that this evaluator never measured on this split."""
+
+    def comparable(self, place: int) -> bool:
+        """Return whether the numbers of the run at `place` may be compared with the first's."""
+        return self.runs[place] not in self.not_comparable
 
 
 def latest_evaluation(
@@ -134,9 +140,21 @@ def per_class_table(
 
 
 def split_table(
-    store: Store, documents: list[RunDocument], split: str, preferred: str
+    store: Store,
+    documents: list[RunDocument],
+    split: str,
+    preferred: str,
+    names: Sequence[str],
 ) -> SplitTable | None:
-    """Return the runs' newest evaluations on `split`; None unless two runs share an evaluator."""
+    """Return the runs' newest evaluations on `split`; None unless two runs share an evaluator.
+
+    Parameters
+    ----------
+    preferred
+        Evaluator to show where several measured the same runs.
+    names
+        What the runs are called, each once.
+    """
     evaluator = common_evaluator(documents, split, preferred)
     if evaluator is None:
         return None
@@ -144,17 +162,20 @@ def split_table(
     present = [e for e in found if e is not None]
     if len(present) < 2:
         return None
-    names = dict.fromkeys(name for e in present for name in e.metrics)
+    metrics = dict.fromkeys(name for e in present for name in e.metrics)
     return SplitTable(
         split=split,
         evaluator=evaluator,
         images=present[0].images,
-        metrics={name: tuple(e.metrics.get(name) if e else None for e in found) for name in names},
+        metrics={
+            name: tuple(e.metrics.get(name) if e else None for e in found) for name in metrics
+        },
         classes=tuple(per_class_table(found)),
+        runs=tuple(names),
         operating_points=_operating_points(found),
         not_comparable={
-            place: tuple(reasons)
-            for place, e in enumerate(found)
+            name: tuple(reasons)
+            for name, e in zip(names, found, strict=True)
             if e is not None and (reasons := differences(present[0], e))
         },
         conditions=tuple(

@@ -44,7 +44,7 @@ def gain_sentence(
     place
         Which of the compared runs `other` is.
     """
-    if table is not None and place not in table.not_comparable:
+    if table is not None and table.comparable(place):
         values = table.metrics.get(metric.name)
         before, after = (values[0], values[place]) if values else (None, None)
         if before is not None and after is not None:
@@ -143,7 +143,7 @@ def retention_drops(
     table: SplitTable, place: int, keep_share: float
 ) -> tuple[tuple[str, float], ...]:
     """Return the classes whose AP in a run is below `keep_share` of the first's, worst first."""
-    if place in table.not_comparable:
+    if not table.comparable(place):
         return ()
     drops = [
         (row.name, share)

@@ -172,7 +172,7 @@ def _gain(metric: Metric, word: str, reference: RunDocument, comparison: Compari
         before, after = table.metrics.get(metric.name, (None, None))
         if before is None or after is None:
             continue
-        if reasons := table.not_comparable.get(1):
+        if reasons := table.not_comparable.get(table.runs[1]):
             return f"not comparable with {name} ({reasons[0]})"
         gain = format_gain(metric, after - before)
         return f"{gain} against {name} ({format_value(metric, before)})"
