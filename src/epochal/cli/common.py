@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from epochal.errors import NotFound
+from epochal.errors import EpochalError, NotFound
 from epochal.journal.folder import Folder
 
 if TYPE_CHECKING:
@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from epochal.store.store import Store
 
 __all__ = [
+    "age",
     "console",
     "default_project",
+    "duration",
     "in_force",
     "json_option",
     "open_store",
     "print_json",
     "progress",
     "project_option",
+    "run_argument",
+    "run_name",
+    "shortened",
     "workspace_option",
 ]
 
@@ -205,3 +210,43 @@ def age(microseconds: int) -> str:
 def run_name(document: RunDocument) -> str:
     """Return the run's name with the first digits of its id."""
     return f"{document.name} ({document.id[:8]})"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in at most two units: ``45 s``, ``12 min``, ``3 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes:02} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def shortened(text: str, width: int) -> str:
+    """Return `text` on one line, without control characters, in at most `width` characters."""
+    line = "".join(c if c.isprintable() else " " for c in text).strip()
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def run_argument(*, required: bool = True, many: bool = False) -> Callable[[F], F]:
+    """Add the argument RUN (or RUN ...), with completion of names in the shell."""
+    return click.argument(
+        "runs" if many else "run",
+        metavar="RUN..." if many else "RUN",
+        required=required,
+        nargs=-1 if many else 1,
+        shell_complete=_complete_run,
+    )
+
+
+def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    try:
+        with open_store(ctx.params.get("workspace")) as store:
+            names = dict.fromkeys(d.name for d in store.newest(1000, ctx.params.get("project")))
+    except (EpochalError, OSError):
+        return []  # completing has no place to say what is wrong; the command will
+    return [name for name in names if name.startswith(incomplete)]
