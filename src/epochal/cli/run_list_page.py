@@ -29,6 +29,7 @@ STATUS_MARKS = {
     "stale": ("○", "yellow"),
 }
 
+_GAP = 2
 _NAME = 28
 """Columns that a name keeps before others are left out for it."""
 
@@ -65,20 +66,17 @@ def draw_runs(out: Console, found: RunList, metric: Metric, hint: str = "") -> N
         return
     columns = _columns(found, metric)
     cells = [[column.cell(line) for line in found.runs] for column in columns]
-    kept = _fitting(columns, cells, out.width)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for place in kept:
-        column = columns[place]
-        is_name = column.title == "name"
+    widths = _fitting(columns, cells, out.width)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    for place, width in widths.items():
         table.add_column(
-            column.title,
-            justify="right" if column.right else "left",
+            columns[place].title,
+            justify="right" if columns[place].right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            # Only the name is shortened for the others' sake.
-            min_width=12 if is_name else _width(column, cells[place]),
+            width=width,
         )
-    for row in zip(*(cells[place] for place in kept), strict=True):
+    for row in zip(*(cells[place] for place in widths), strict=True):
         table.add_row(*row)
     out.print(table)
     _print_foot(out, found)
@@ -88,17 +86,23 @@ def _width(column: _Column, cells: Sequence[Text]) -> int:
     return max(len(column.title), *(cell.cell_len for cell in cells))
 
 
-def _fitting(columns: Sequence[_Column], cells: Sequence[Sequence[Text]], width: int) -> list[int]:
-    """Return the places of the columns that fit; left out are those that give way first."""
-    kept = list(range(len(columns)))
-    widths = [
-        min(_width(column, own), _NAME if column.title == "name" else width)
-        for column, own in zip(columns, cells, strict=True)
-    ]
+def _fitting(
+    columns: Sequence[_Column], cells: Sequence[Sequence[Text]], width: int
+) -> dict[int, int]:
+    """Return place -> width of the columns that fit; left out are those that give way first."""
+    full = [_width(column, own) for column, own in zip(columns, cells, strict=True)]
+    name = next(place for place, column in enumerate(columns) if column.title == "name")
+    kept = {place: min(w, _NAME) if place == name else w for place, w in enumerate(full)}
+
+    def left() -> int:
+        return width - sum(kept.values()) - _GAP * (len(kept) - 1)
+
     for place in sorted(kept, key=lambda p: -columns[p].gives_way):
-        if sum(widths[p] + 2 for p in kept) - 2 <= width or not columns[place].gives_way:
+        if left() >= 0 or not columns[place].gives_way:
             break
-        kept.remove(place)
+        del kept[place]
+    # The name takes what is left, or makes up for what is missing.
+    kept[name] = max(8, min(full[name], kept[name] + left()))
     return kept
 
 
