@@ -175,6 +175,7 @@ class Ingest:
         if not found:
             writer = writer_of(file.path, data[: data.find(b"\n")])
             if self._db.rows("SELECT 1 FROM file WHERE writer = ?", (writer,)):
+                batch.write()  # the writer may have come with this very batch
                 run = self._db.rows("SELECT run FROM writer WHERE id = ?", (writer,))[0][0]
                 self._register(name, writer, run)
                 self._afresh(run, batch)
