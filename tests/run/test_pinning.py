@@ -1,0 +1,148 @@
+"""A run is bound to a dataset version, and says when its data changed while it ran."""
+
+from __future__ import annotations
+
+import pytest
+
+from epochal.datasets.pins import tag_automatically
+from epochal.errors import NotFound, Refused
+from epochal.records import Notice, Opened, Pinned
+from epochal.run import pinning
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data.yaml with three images a split."""
+    root = tmp_path / "pallets"
+    for split in ("train", "val"):
+        for n in range(3):
+            image = root / "images" / split / f"{n}.jpg"
+            label = root / "labels" / split / f"{n}.txt"
+            for path in (image, label):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            image.write_bytes(f"{split} {n}".encode())
+            label.write_text("0 0.5 0.5 0.1 0.1\n")
+    yaml = root / "data.yaml"
+    yaml.write_text(f"path: {root}\ntrain: images/train\nval: images/val\nnames: [pallet]\n")
+    return yaml
+
+
+@pytest.fixture
+def tagged(folder, data):
+    return tag_automatically(folder, str(data)).dataset
+
+
+@pytest.fixture
+def policy(tmp_path):
+    def write(name):
+        text = f'project = "pallets"\ndataset_policy = "{name}"\n'
+        (tmp_path / "epochal.toml").write_text(text)
+
+    return write
+
+
+def pins(records, run):
+    return [(pin.state, pin.dataset) for pin in records(run, Pinned)]
+
+
+def test_a_tagged_version_is_verified(start, records, tagged, data):
+    for given in (tagged, str(data)):
+        run = start(dataset=given)
+        run.finish()
+        assert pins(records, run) == [("verified", tagged)]
+        assert records(run, Opened)[0].dataset == given
+        assert records(run, Notice) == []
+
+
+def test_untagged_data_is_told_with_the_command(start, records, data, capsys):
+    run = start(dataset=data)
+    run.finish()
+    assert pins(records, run) == [("untagged", str(data))]
+    assert "epochal dataset tag" in capsys.readouterr().err
+
+
+def test_data_that_differs_from_its_tag_has_drifted(start, records, tagged, data):
+    (data.parent / "labels/val/0.txt").write_text("0 0.5 0.5 0.3 0.3\n")
+    run = start(dataset=tagged)
+    run.finish()
+    assert pins(records, run) == [("drifted", tagged)]
+
+
+def test_a_version_that_was_never_tagged_is_an_error(start):
+    with pytest.raises(NotFound, match="no dataset version"):
+        start(dataset="pallets@v9")
+
+
+def test_the_policy_require_refuses_untagged_data(start, data, policy):
+    policy("require")
+    with pytest.raises(Refused, match="requires a tagged dataset"):
+        start(dataset=data)
+
+
+def test_the_policy_require_takes_a_tagged_version(start, records, tagged, policy):
+    policy("require")
+    run = start(dataset=tagged)
+    run.finish()
+    assert pins(records, run) == [("verified", tagged)]
+
+
+def test_the_policy_auto_tags(start, records, data, policy):
+    policy("auto")
+    run = start(dataset=data)
+    run.finish()
+    ((state, name),) = pins(records, run)
+    assert state == "verified"
+    assert "@auto-" in name
+
+
+def test_files_that_changed_during_the_training_are_noticed(start, records, tagged, data, capsys):
+    run = start(dataset=tagged)
+    run.on_finish[-1].__self__._thread.join(10)  # the data was looked at
+    (data.parent / "images/train/1.jpg").write_bytes(b"another image")
+    run.finish()
+    assert pins(records, run) == [("verified", tagged), ("drifted", tagged)]
+    last = records(run, Pinned)[-1]
+    assert last.digest == records(run, Pinned)[0].digest
+    assert "changed while the training ran" in last.detail
+    assert [n.code for n in records(run, Notice)] == ["dataset-changed"]
+    assert "changed while the training ran" in capsys.readouterr().err
+
+
+def test_untagged_files_that_changed_are_noticed_as_well(start, records, data):
+    run = start(dataset=data)
+    run.on_finish[-1].__self__._thread.join(10)
+    (data.parent / "images/train/1.jpg").unlink()
+    run.finish()
+    assert "dataset-changed" in {n.code for n in records(run, Notice)}
+
+
+def test_data_that_is_gone_at_the_end_is_noticed(start, records, tagged, data):
+    run = start(dataset=tagged)
+    run.on_finish[-1].__self__._thread.join(10)
+    data.rename(data.with_name("moved.yaml"))
+    run.finish()
+    assert "cannot be read any more" in records(run, Pinned)[-1].detail
+
+
+def test_a_check_that_takes_too_long_does_not_hold_the_training_up(
+    start, records, data, monkeypatch
+):
+    import threading
+
+    release = threading.Event()
+    monkeypatch.setattr(pinning, "_PATIENCE", 0.1)
+    monkeypatch.setattr(pinning, "_found", lambda run, dataset: release.wait(10))
+    run = start(dataset=data)
+    run.finish()
+    release.set()
+    (pin,) = records(run, Pinned)
+    assert (pin.state, pin.dataset) == ("unchecked", str(data))
+    assert "had not ended" in pin.detail
+
+
+def test_a_killed_training_does_not_wait_for_a_scan(start, records, tagged, data):
+    run = start(dataset=tagged)
+    run.on_finish[-1].__self__._thread.join(10)
+    (data.parent / "images/train/1.jpg").write_bytes(b"another image")
+    run.finish("killed", "SIGTERM")
+    assert pins(records, run) == [("verified", tagged)]
