@@ -1,1 +1,0 @@
-import{rt as e,tt as t}from"./index-DrgMEQxS.js";var n=e(`<div class="page"><h1>Lessons</h1></div>`);function r(e){var r=n();t(e,r)}export{r as default};
