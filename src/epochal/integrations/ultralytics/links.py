@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from epochal.integrations.ultralytics.marker import MARKER, read_marker
+from epochal.interop.ultralytics.marker import MARKER, read_marker
 from epochal.journal.folder import Folder
 from epochal.journal.reader import read_journal
 from epochal.records import Opened

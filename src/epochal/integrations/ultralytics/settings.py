@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-__all__ = ["effective", "given_name", "given_project", "requested"]
+__all__ = ["effective", "requested"]
 
 # Written by Ultralytics into every call; no person asked for them.
 _PLUMBING = {"mode", "session", "save_dir"}
-# Folders of Ultralytics' own layout: as the name of a project they say nothing.
-_LAYOUT = re.compile(
-    r"runs|detect|segment|semantic|pose|obb|classify|(train|val|tune|multitrain)-?\d*"
-)
-_TRIALS = re.compile(r"(tune|multitrain)-?\d*")
-"""Projects in which ``model.tune()`` names the trainings itself, after the dataset."""
-_DEFAULT_NAME = re.compile(r"(train|exp)-?\d*")
-"""What Ultralytics calls a folder that nobody named."""
 
 
 def requested(trainer: Any) -> dict[str, Any]:
@@ -51,26 +41,6 @@ def effective(trainer: Any) -> dict[str, Any]:
         values["optimizer"] = type(optimizer).__name__
         values["lr0"] = optimizer.param_groups[0].get("initial_lr", values.get("lr0"))
     return values
-
-
-def given_name(trainer: Any) -> str | None:
-    """Return the name of the output folder where the user named it, else None.
-
-    Of ``name=v2`` a second time Ultralytics makes ``v2-2``, and so the run is called.
-    """
-    name = str(getattr(trainer.args, "name", None) or "")
-    is_generated = _DEFAULT_NAME.fullmatch(name) or _TRIALS.fullmatch(_project(trainer))
-    return None if is_generated else name or None
-
-
-def given_project(trainer: Any) -> str | None:
-    """Return the last component of ``project=`` where it can be the name of a project."""
-    name = _project(trainer)
-    return None if _LAYOUT.fullmatch(name) else name or None
-
-
-def _project(trainer: Any) -> str:
-    return Path(str(getattr(trainer.args, "project", None) or "")).name
 
 
 def _overrides(trainer: Any) -> dict[str, Any] | None:

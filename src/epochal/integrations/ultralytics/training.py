@@ -11,15 +11,11 @@ from typing import Any, Literal
 
 from epochal.integrations.intent import Intent
 from epochal.integrations.ultralytics.hooks import Options
-from epochal.integrations.ultralytics.marker import Marker, read_marker, write_marker
-from epochal.integrations.ultralytics.outputs import output_files, wait_for_plots
 from epochal.integrations.ultralytics.pins import pin
-from epochal.integrations.ultralytics.settings import (
-    effective,
-    given_name,
-    given_project,
-    requested,
-)
+from epochal.integrations.ultralytics.plots import wait_for_plots
+from epochal.integrations.ultralytics.settings import effective, requested
+from epochal.interop.ultralytics.layout import given_name, given_project, output_files
+from epochal.interop.ultralytics.marker import Marker, read_marker, write_marker
 from epochal.journal.folder import Folder
 from epochal.run.opening import current, init
 from epochal.run.run import Run
@@ -115,7 +111,8 @@ class Training:
             write_marker(folder, Marker(run=self.run.id, workspace=str(self.run.workspace.root)))
 
     def _arguments(self, trainer: Any) -> dict[str, Any]:
-        said = {"project": given_project(trainer), "name": given_name(trainer)}
+        name, project = (str(getattr(trainer.args, k, None) or "") for k in ("name", "project"))
+        said = {"project": given_project(project), "name": given_name(name, project)}
         arguments = {key: value for key, value in said.items() if value}
         arguments |= self.options.init
         arguments |= Intent.from_environment().arguments()

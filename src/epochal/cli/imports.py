@@ -1,0 +1,128 @@
+"""``epochal import SYSTEM ...``: take in what another tool recorded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from epochal.cli.common import console, json_option, print_json, progress, workspace_option
+from epochal.errors import EpochalError, InvalidInput
+from epochal.journal.folder import Folder
+
+if TYPE_CHECKING:
+    from epochal.interop.importing import ImportReport
+
+__all__ = ["draw_reports", "import_command"]
+
+
+@click.group("import")
+def import_command() -> None:
+    """Take in finished runs of another tool.
+
+    Importing twice changes nothing; importing again later brings in what is new.
+    """
+
+
+@import_command.command("ultralytics")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--project", default="", help="Default: that of the training or of epochal.toml.")
+@click.option("--parent", default="", help="The run they were derived from.")
+@click.option("--dataset", default="", help="name@tag of the version they were trained on.")
+@click.option("--tags", default="", help="Tags, separated by commas.")
+@click.option("--group", default="", help="Group of the runs.")
+@workspace_option
+@json_option
+def import_ultralytics(
+    folders: tuple[Path, ...],
+    project: str,
+    parent: str,
+    dataset: str,
+    tags: str,
+    group: str,
+    workspace: Path | None,
+    as_json: bool,
+) -> None:
+    """Take in the folders that YOLO trainings left.
+
+    \b
+      epochal import ultralytics runs/detect/*
+
+    Epochs, arguments, weights, plots and, where the data is still here, predictions. Nothing is
+    unpickled. A folder given as runs/detect stands for those in it. Exit code 2 where nothing
+    could be taken in.
+    """
+    from epochal.interop.importing import ImportReport
+    from epochal.interop.ultralytics import import_folder
+
+    root = (Folder.at(workspace) if workspace else Folder.find_or_create()[0]).root
+    intent = {"project": project, "parent": parent, "dataset": dataset, "group": group}
+    named = tuple(tag for tag in (part.strip() for part in tags.split(",")) if tag)
+    reports: list[ImportReport] = []
+    places = list(dict.fromkeys(place for folder in folders for place in _trainings(folder)))
+    if not places:
+        raise InvalidInput(
+            f"no training's folder in {', '.join(map(str, folders))}",
+            "name one such as runs/detect/train",
+        )
+    with progress("importing", unit="") as advance:
+        for done, place in enumerate(places, start=1):
+            try:
+                reports.append(import_folder(place, workspace=root, tags=named, **intent))
+            except EpochalError as error:
+                left_out = (f"{error.message}. {error.remedy}",)
+                reports.append(
+                    ImportReport(system="ultralytics", source=str(place), left_out=left_out)
+                )
+            advance(done, len(places))
+    if as_json:
+        print_json(reports)
+    else:
+        draw_reports(reports)
+    if not any(report.runs for report in reports):
+        sys.exit(2 if len(places) == sum(bool(r.left_out or r.problems) for r in reports) else 0)
+
+
+def _trainings(folder: Path) -> Iterator[Path]:
+    """Yield the folder itself, or the trainings below it; files among a shell's ``*`` are none."""
+    if folder.is_file():
+        return
+    if not folder.is_dir() or (folder / "args.yaml").exists() or (folder / "results.csv").exists():
+        yield folder
+        return
+    below = sorted(table.parent for table in folder.glob("**/results.csv"))
+    yield from below or [folder]
+
+
+def draw_reports(reports: list[ImportReport]) -> None:
+    """Print what imports did: the runs, then what could not be taken in."""
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    table = Table(box=None, pad_edge=False)
+    for title in ("run", "id", "project", "new", "known", "from"):
+        table.add_column(
+            title,
+            justify="right" if title in ("new", "known") else "left",
+            no_wrap=title in ("run", "id"),
+            overflow="fold",
+        )
+    for report in reports:
+        for run in report.runs:
+            cells = (run.name, run.id[:8], run.project, str(run.new), str(run.known))
+            table.add_row(*map(Text, cells), Text(run.source.partition(":")[2]))
+    if table.row_count:
+        out.print(table)
+    for title, lines in (
+        ("damaged", [line for report in reports for line in report.problems]),
+        ("left out", [line for report in reports for line in report.left_out]),
+    ):
+        for line in lines:
+            out.print(Text(f"{title}: {line}"), style="yellow" if title == "damaged" else "dim")
+    runs = [run for report in reports for run in report.runs]
+    new = sum(run.new for run in runs)
+    out.print(f"{len(runs)} run{'s' * (len(runs) != 1)}, {new} new record{'s' * (new != 1)}")
