@@ -62,7 +62,8 @@ _ABOUT_A_SECRET = _words(
     "types num number embedding embeddings url uri endpoint policy required enabled disabled "
     "field prompt limit max min style ratio weight weights loss rate layer layers index expiry "
     "expires expired ttl age timeout manager provider store backend hash hasher hashing reset "
-    "strength check validator valid rotation version format scheme header mode class model help"
+    "helper strength check validator valid rotation version format scheme header mode class model "
+    "help"
 )
 _QUESTION = _words(
     "use has have is num n max min no require requires show hide with enable disable check len "
@@ -109,7 +110,7 @@ def is_secret_name(name: str) -> bool:
 # --- values --------------------------------------------------------------------------------------
 
 _TEMPLATE = re.compile(
-    r"\$\{[^}]*\}|\$[A-Z][A-Z0-9_]*|\$\([^)]*\)|<[^>]*>|\{[^}]*\}|%\(?\w*\)?s|[*.•xX]+|"
+    r"\$\{[^}]*\}|\$[A-Z][A-Z0-9_]*|\$\([^)]*\)|<[^>]*>?|\{[^}]*\}|%\(?\w*\)?s|[*.•xX]+|"
     r"(?i:none|null|nil|true|false|yes|no)|\[redacted\]"
 )
 _EXPRESSION = re.compile(
