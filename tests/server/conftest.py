@@ -38,7 +38,7 @@ def session_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def served(session_folder):
     """The session's workspace, served: `client`, and what is in it. For tests that only read."""
-    with serving(session_folder.folder) as client:
+    with _serving(session_folder.folder) as client:
         yield SimpleNamespace(client=client, **vars(session_folder))
 
 
@@ -51,11 +51,17 @@ def pair(folder, tmp_path):
 @pytest.fixture
 def writable(pair):
     """A pair of runs, served, to be changed."""
-    with serving(pair.folder) as client:
+    with _serving(pair.folder) as client:
         yield SimpleNamespace(client=client, **vars(pair))
 
 
-def serving(folder, policy=None, **options):
+@pytest.fixture(scope="session")
+def serving():
+    """Return a function that gives a client of a served folder."""
+    return _serving
+
+
+def _serving(folder, policy=None, **options):
     """Return a client of the application that serves `folder`, to be entered."""
     from epochal.store.store import Store
 

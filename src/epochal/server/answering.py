@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -61,7 +62,45 @@ def route_of(operation: Operation, handler: Handler, service: Service) -> Route:
         except Exception as error:  # noqa: BLE001 # the last resort tells an id and nothing else
             return problem_of(error)
 
-    return Route(PREFIX + operation.path, endpoint, methods=[operation.method])
+    return Route(_pattern(operation.path), endpoint, methods=[operation.method])
+
+
+class _Part(Convertor[str]):
+    """A part of a path that must look like its `regex`: anything else is no address at all."""
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+class _Run(_Part):
+    regex = "[0-9a-f]{32}"
+
+
+class _Digest(_Part):
+    regex = "[0-9a-f]{64}"
+
+
+class _Page(_Part):
+    """Any path but the API's."""
+
+    regex = "(?!api(?:/|$)).*"
+
+
+register_url_convertor("run", _Run())
+register_url_convertor("digest", _Digest())
+register_url_convertor("page", _Page())
+_PARTS = {"{run}": "{run:run}"} | {
+    f"{{{name}}}": f"{{{name}:digest}}" for name in ("digest", "other", "image")
+}
+
+
+def _pattern(path: str) -> str:
+    for part, typed in _PARTS.items():
+        path = path.replace(part, typed)
+    return PREFIX + path
 
 
 def _answer(

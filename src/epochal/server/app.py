@@ -65,7 +65,7 @@ def create_app(
         else:
             routes.append(route_of(operation, handler(operation.name), service))
     routes += [Mount(path, app) for path, app in (wires or {}).items()]
-    routes.append(Route("/{path:path}", Pages().answer))
+    routes.append(Route("/{path:page}", Pages().answer))
     app = Starlette(
         routes=routes,
         lifespan=lifespan,

@@ -58,7 +58,7 @@ class Pages:
         path = request.path_params.get("path", "")
         found = self._files.get(path)
         if found is None:
-            if path.startswith(("api/", "assets/")) or "." in path.rpartition("/")[2]:
+            if path.startswith("assets/") or "." in path.rpartition("/")[2]:
                 return problem(404, "not-found", "there is nothing here")
             path = "index.html"
             found = self._files.get(path)

@@ -8,17 +8,17 @@ import logging
 import resource
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from epochal.errors import InvalidInput, Refused
 from epochal.journal.folder import Folder
 from epochal.server.app import create_app
 from epochal.server.security import Policy, is_loopback
 from epochal.server.service import Service
+from epochal.server.wires import wires_of
 
 __all__ = ["PORT", "Address", "listen", "new_token", "serve"]
 
@@ -120,7 +120,6 @@ def serve(
     allowed: Policy,
     *,
     ready: Callable[[], None] = lambda: None,
-    wires: Mapping[str, ASGIApp] | None = None,
 ) -> None:
     """Serve the workspace until the process is asked to end.
 
@@ -130,7 +129,7 @@ def serve(
         Called once requests are answered.
     """
     service = Service(folder)
-    app = create_app(service, allowed, wires=wires)
+    app = create_app(service, allowed, wires=wires_of(service))
     config = uvicorn.Config(
         app,
         http="h11",

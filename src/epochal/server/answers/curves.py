@@ -203,7 +203,7 @@ def _short(values: Floats) -> list[float | None]:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return [None] * len(values)
-    low, high = float(finite.min()), float(finite.max())
+    low, high = float(finite.min()) / 2, float(finite.max()) / 2  # their difference is finite
     largest, span = max(abs(low), abs(high)), high - low
     digits = 7 + (max(0, math.ceil(math.log10(largest / span))) if span > 0 else 0)
     if digits >= 15:
