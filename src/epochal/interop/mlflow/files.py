@@ -1,0 +1,140 @@
+"""Artifacts through the server: a run's files and a model's, by validated relative key.
+
+The client's path is taken apart into an owner (run or model) and a key; nothing of it is ever a
+path of ours. Two shapes are handed out, by `entities.artifact_root` and `models`::
+
+    <experiment>/<run>/artifacts/<key>
+    <experiment>/models/<model>/artifacts/<key>
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from epochal.errors import InvalidInput
+from epochal.interop.mlflow.entities import SYSTEM, foreign_of, run_of
+from epochal.interop.mlflow.errors import invalid, not_found
+from epochal.records import Artifact, Foreign
+from epochal.store.blobs import Blobs, artifact_key
+from epochal.store.documents import RunDocument
+from epochal.store.store import Store
+
+__all__ = ["Place", "keep", "list_files", "locate", "receive", "remove", "run_files"]
+
+_RUN = re.compile(r"[^/]+/(?P<run>[0-9a-f]{32})/artifacts(?:/(?P<key>.*))?")
+_MODEL = re.compile(r"[^/]+/models/(?P<model>m-[0-9a-f]{32})/artifacts(?:/(?P<key>.*))?")
+_WEIGHTS = (".pt", ".pth", ".onnx", ".engine", ".safetensors", ".ckpt", ".keras", ".h5")
+_MODEL_FOLDER = "models"
+
+
+class Place(NamedTuple):
+    """Where an artifact belongs: a run, and the key (or folder) in it."""
+
+    run: str
+    prefix: str
+    """``models/<model>/`` for the files of a logged model, else empty."""
+    key: str
+    """Relative; empty for the root."""
+
+
+def locate(store: Store, path: str) -> Place:
+    """Take a client's artifact path apart.
+
+    Raises
+    ------
+    MlflowError
+        If it has neither of the two shapes, or leaves its place.
+    """
+    path = path.strip("/")
+    if match := _RUN.fullmatch(path):
+        return Place(run_of(store, match["run"]).id, "", _key(match["key"]))
+    if match := _MODEL.fullmatch(path):
+        model = store.foreign(SYSTEM).get("logged-model", {}).get(match["model"])
+        if model is None:
+            raise not_found(f"Logged model with ID '{match['model']}' not found.")
+        prefix = f"{_MODEL_FOLDER}/{match['model']}/"
+        return Place(model["source_run_id"], prefix, _key(match["key"]))
+    raise invalid(f"Invalid artifact path: {path[:300]!r}")
+
+
+def _key(text: str | None) -> str:
+    if not text:
+        return ""
+    try:
+        return artifact_key(text)
+    except InvalidInput as error:
+        raise invalid(f"Invalid path: {error.message}") from None
+
+
+async def receive(blobs: Blobs, body: AsyncIterator[bytes]) -> tuple[str, int]:
+    """Store a request's body as a blob, streamed; return digest and size."""
+    import asyncio
+
+    blobs.folder.mkdir(exist_ok=True)
+    part = blobs.folder / f".upload-{secrets.token_hex(8)}"
+    size = 0
+    try:
+        with part.open("xb") as file:
+            async for piece in body:
+                size += len(piece)
+                file.write(piece)
+        return await asyncio.to_thread(blobs.put_file, part), size
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+
+
+def keep(store: Store, place: Place, digest: str, size: int) -> None:
+    """Record a file that was received."""
+    if not place.key:
+        raise invalid("An artifact needs a name")
+    key = place.prefix + place.key
+    role = "weights" if Path(key).suffix in _WEIGHTS else "file"
+    store.record_all(
+        [
+            (Artifact(key=key, digest=digest, size=size, role=role), None),
+            (Foreign(system=SYSTEM, type="deleted-file", key=key), None),
+        ],
+        place.run,
+    )
+
+
+def remove(store: Store, place: Place) -> None:
+    """Hide files from MLflow's clients; the run keeps what was recorded."""
+    document = store.run(place.run)
+    whole = place.prefix + place.key
+    gone = [k for k in document.artifacts if k == whole or k.startswith(f"{whole.rstrip('/')}/")]
+    store.record_all(
+        [(Foreign(system=SYSTEM, type="deleted-file", key=key, value=True), None) for key in gone],
+        place.run,
+    )
+
+
+def run_files(document: RunDocument) -> dict[str, Any]:
+    """Return a run's artifacts that clients see, by key."""
+    deleted = foreign_of(document, "deleted-file")
+    return {k: stamped.body for k, stamped in document.artifacts.items() if k not in deleted}
+
+
+def list_files(document: RunDocument, folder: str, prefix: str = "") -> list[dict[str, Any]]:
+    """Return what lies directly in `folder`: names relative to the root, folders once.
+
+    Asked for a file, it is empty, which is how clients tell a file from a folder.
+    """
+    base = f"{prefix}{folder}/" if folder else prefix
+    entries: dict[str, dict[str, Any]] = {}
+    for key, body in run_files(document).items():
+        if not key.startswith(base) or (not prefix and key.startswith(f"{_MODEL_FOLDER}/m-")):
+            continue
+        name, slash, _ = key[len(base) :].partition("/")
+        path = f"{folder}/{name}" if folder else name
+        if slash:
+            entries[path] = {"path": path, "is_dir": True}
+        else:
+            entries[path] = {"path": path, "is_dir": False, "file_size": body.size}
+    return [entries[path] for path in sorted(entries)]

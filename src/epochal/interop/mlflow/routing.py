@@ -1,0 +1,98 @@
+"""One call of the protocol, and how its requests are read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from epochal.interop.mlflow.errors import invalid, missing
+from epochal.store.store import Store
+
+__all__ = ["Answer", "Call", "Given", "page", "required", "text"]
+
+Given: TypeAlias = Mapping[str, Any]
+"""The fields of a request: of its body, its query and its path."""
+Answer: TypeAlias = Callable[[Store, Given], dict[str, Any]]
+T = TypeVar("T")
+
+
+class Call(NamedTuple):
+    """A method and path with what answers it."""
+
+    method: str
+    path: str
+    answer: Answer
+    writes: bool = False
+    lists: tuple[str, ...] = ()
+    """Query parameters that may be repeated."""
+
+
+def required(given: Given, name: str) -> str:
+    """Return a field that must be there, as text.
+
+    Raises
+    ------
+    MlflowError
+        If it is missing, or no text.
+    """
+    value = given.get(name)
+    if value is None or value == "":
+        raise missing(name)
+    return text(given, name)
+
+
+def text(given: Given, name: str, default: str = "") -> str:
+    """Return a field as text; numbers stand for their digits, as ids do."""
+    value = given.get(name, default)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise invalid(f"Invalid value {json.dumps(value)} for parameter '{name}' supplied")
+    return str(value)
+
+
+def page(
+    given: Given, items: Sequence[T], default: int, most: int
+) -> tuple[list[T], dict[str, str]]:
+    """Return one page of `items`, and the field that leads to the next one.
+
+    Raises
+    ------
+    MlflowError
+        If size or token cannot be used.
+    """
+    asked = given.get("max_results")
+    try:
+        size = default if asked in (None, "") else int(asked)
+    except (TypeError, ValueError):
+        raise invalid(
+            f"Invalid value {json.dumps(asked)} for parameter 'max_results' supplied"
+        ) from None
+    if not 1 <= size <= most:
+        raise invalid(
+            f"Invalid value {size} for parameter 'max_results' supplied: "
+            f"it must be at least 1 and at most {most}"
+        )
+    start = _offset(text(given, "page_token"))
+    end = start + size
+    token = {} if end >= len(items) else {"next_page_token": _token(end)}
+    return list(items[start:end]), token
+
+
+def _token(offset: int) -> str:
+    return base64.b64encode(json.dumps({"offset": offset}).encode()).decode()
+
+
+def _offset(token: str) -> int:
+    if not token:
+        return 0
+    try:
+        offset = json.loads(base64.b64decode(token, validate=True))["offset"]
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        raise invalid("Invalid page token, could not decode") from None
+    if not isinstance(offset, int) or offset < 0:
+        raise invalid("Invalid page token, could not decode")
+    return offset

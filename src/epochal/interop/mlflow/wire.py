@@ -1,0 +1,176 @@
+"""The routes of MLflow's REST protocol, for an unmodified ``mlflow`` client.
+
+``MLFLOW_TRACKING_URI=http://host:port`` is all a client needs. Below ``/api/2.0/mlflow`` (and
+``/api/2.0/preview/mlflow``, ``/ajax-api/2.0/mlflow`` for old clients and notebooks). What Epochal
+has no counterpart for (traces, prompts, gateway, webhooks) answers 501 with a reason.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route, Router
+
+from epochal.errors import EpochalError
+from epochal.interop.mlflow import files, model_routes, run_routes
+from epochal.interop.mlflow.errors import MlflowError, invalid, not_found
+from epochal.interop.mlflow.routing import Answer, Call
+from epochal.interop.serving import Gate
+from epochal.store.store import Store
+
+__all__ = ["PREFIXES", "mlflow_app"]
+
+PREFIXES = ("/api/2.0", "/ajax-api/2.0")
+"""Below these the server mounts the application, behind its own guard."""
+
+_MOST_BODY = 8 << 20
+_UNSUPPORTED = (
+    "This is an Epochal server: it tracks experiments and models, and has no {what}. "
+    "Everything else of this client works."
+)
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+def mlflow_app(gate: Gate) -> Router:
+    """Return the application that speaks MLflow's protocol over a workspace.
+
+    Parameters
+    ----------
+    gate
+        The server's way to the workspace.
+    """
+    routes: list[BaseRoute] = [
+        Route(base + call.path, _endpoint(gate, call), methods=[call.method])
+        for call in (*run_routes.CALLS, *model_routes.CALLS)
+        for base in ("/mlflow", "/preview/mlflow")
+    ]
+    artifacts = _guarded(functools.partial(_artifacts, gate))
+    routes += [
+        Route(path, artifacts, methods=["GET", "PUT", "DELETE"])
+        for path in ("/mlflow-artifacts/artifacts/{path:path}", "/mlflow-artifacts/artifacts")
+    ]
+    routes.append(Route("/{rest:path}", _guarded(_unsupported), methods=_ANY))
+    return Router(routes)
+
+
+_ANY = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def _guarded(endpoint: Endpoint) -> Endpoint:
+    """Answer errors in the client's own format, and never with a status that it retries."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except MlflowError as error:
+            return JSONResponse(error.body(), error.status)
+        except EpochalError as error:
+            return JSONResponse(invalid(str(error)).body(), 400)
+
+    return answer
+
+
+def _endpoint(gate: Gate, call: Call) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        given = await _request(request) if call.method != "GET" else {}
+        given = {**_query(request, call.lists), **given, **request.path_params}
+        run = gate.write if call.writes else gate.read
+        return JSONResponse(await run(functools.partial(_call, call.answer, given)))
+
+    return _guarded(answer)
+
+
+def _call(answer: Answer, given: dict[str, Any], store: Store) -> dict[str, Any]:
+    return answer(store, given)
+
+
+def _query(request: Request, lists: tuple[str, ...]) -> dict[str, Any]:
+    query = request.query_params
+    return {key: query.getlist(key) if key in lists else query[key] for key in query}
+
+
+async def _request(request: Request) -> dict[str, Any]:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _MOST_BODY:
+            raise MlflowError(413, "INVALID_PARAMETER_VALUE", "The request is too large")
+    if not body:
+        return {}
+    try:
+        given = msgspec.json.decode(bytes(body))
+    except (msgspec.DecodeError, RecursionError):
+        raise MlflowError(400, "BAD_REQUEST", "The request is not JSON") from None
+    if not isinstance(given, dict):
+        raise MlflowError(400, "BAD_REQUEST", "The request is not a JSON object")
+    return given
+
+
+async def _artifacts(gate: Gate, request: Request) -> Response:
+    path = request.path_params.get("path", "")
+    if request.method == "GET" and not path:
+        return JSONResponse(
+            await gate.read(lambda s: _listing(s, request.query_params.get("path", "")))
+        )
+    place = await gate.read(lambda store: files.locate(store, path))
+    if request.method == "PUT":
+        blobs = await gate.read(lambda store: store.blobs)
+        digest, size = await files.receive(blobs, request.stream())
+        await gate.write(lambda store: files.keep(store, place, digest, size))
+        return JSONResponse({})
+    if request.method == "DELETE":
+        await gate.write(lambda store: files.remove(store, place))
+        return JSONResponse({})
+    found = await gate.read(lambda store: _blob_of(store, place))
+    return FileResponse(
+        found,
+        media_type="application/octet-stream",
+        headers={
+            "content-disposition": "attachment",
+            "content-security-policy": "sandbox; default-src 'none'",
+        },
+    )
+
+
+def _listing(store: Store, path: str) -> dict[str, Any]:
+    place = files.locate(store, path)
+    found = files.list_files(store.run(place.run), place.key, place.prefix)
+    cut = f"{place.key}/" if place.key else ""
+    # Here, unlike in artifacts/list, names are relative to the folder that was asked for.
+    return {"files": [{**f, "path": f["path"].removeprefix(cut)} for f in found]}
+
+
+def _blob_of(store: Store, place: files.Place) -> Any:
+    body = files.run_files(store.run(place.run)).get(place.prefix + place.key)
+    if body is None or body.digest not in store.blobs:
+        raise not_found(f"No such artifact: {place.key}")
+    return store.blobs.path(body.digest)
+
+
+async def _unsupported(request: Request) -> Response:
+    rest = request.path_params["rest"]
+    for word, what in _OUT_OF_SCOPE.items():
+        if word in rest:
+            error = MlflowError(501, "NOT_IMPLEMENTED", _UNSUPPORTED.format(what=what))
+            return JSONResponse(error.body(), error.status)
+    raise MlflowError(
+        404, "ENDPOINT_NOT_FOUND", f"There is no {request.method} {request.url.path}"
+    )
+
+
+_OUT_OF_SCOPE = {
+    "traces": "traces",
+    "prompt": "prompts",
+    "gateway": "gateway",
+    "webhook": "webhooks of MLflow's kind",
+    "scorer": "scorers",
+    "mpu": "multipart uploads",
+    "assessment": "assessments",
+    "jobs": "jobs",
+}
