@@ -198,7 +198,7 @@ def test_a_file_that_changes_while_it_is_hashed(folder, monkeypatch, writes, pro
         class Hasher:
             def update(self, block):
                 hasher.update(block)
-                if block.startswith(b"train 000") and left[0]:
+                if bytes(block).startswith(b"train 000") and left[0]:
                     left[0] -= 1
                     image.write_bytes(image.read_bytes() + b"!")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -30,6 +31,8 @@ _BATCH = 64
 """Files a thread takes at once: handing over a single small file costs more than reading it."""
 
 _ATTEMPTS = 3
+
+_local = threading.local()
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,9 +207,13 @@ def _cannot_read(file: str, error: OSError | ValueError) -> _Unreadable:
 
 
 def _hash(handle: int) -> str:
+    # one buffer a thread: a fresh megabyte for each file would cost more than hashing it
+    buffer: memoryview | None = getattr(_local, "buffer", None)
+    if buffer is None:
+        buffer = _local.buffer = memoryview(bytearray(_READ))
     hasher = blake3()
-    while block := os.read(handle, _READ):
-        hasher.update(block)
+    while size := os.readv(handle, [buffer]):
+        hasher.update(buffer[:size])
     return hasher.hexdigest()
 
 
