@@ -88,11 +88,6 @@ def problem_of(error: Exception) -> Response:
     match error:
         case Rejected():
             return problem(error.status, error.code, error.detail, error.remedy)
-        case EpochalError():
-            for kind, status, code in _STATUS:
-                if isinstance(error, kind):
-                    return problem(status, code, error.message, error.remedy)
-            return problem(500, "error", error.message, error.remedy)
         case Busy():
             return problem(
                 503,
@@ -101,6 +96,11 @@ def problem_of(error: Exception) -> Response:
                 "ask again in a moment",
                 headers={"retry-after": "1"},
             )
+        case EpochalError():
+            for kind, status, code in _STATUS:
+                if isinstance(error, kind):
+                    return problem(status, code, error.message, error.remedy)
+            return problem(500, "error", error.message, error.remedy)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return problem(507, "disk-full", "the disk is full: nothing was changed", "free space")
         case OSError(errno=errno.EROFS | errno.EACCES | errno.EPERM):
