@@ -77,8 +77,12 @@ def open_store(workspace: Path | None) -> Store:
     """Open the workspace for reading, with a progress bar while many records come in."""
     from epochal.store.store import Store
 
+    store = Store(folder_of(workspace), refresh=False)
     with progress("taking in new records", unit="bytes") as advance:
-        return Store(folder_of(workspace), progress=advance)
+        report = store.refresh(advance)
+    if report.busy:
+        click.echo(f"note: {report.busy}; the newest records may be missing", err=True)
+    return store
 
 
 def default_project(store: Store, given: str | None) -> str:

@@ -12,10 +12,15 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
+
+from epochal.errors import Damaged, EpochalError
 
 __all__ = ["SCHEMA_VERSION", "Busy", "Database", "index_path"]
 
 SCHEMA_VERSION = 3
+
+Parameters: TypeAlias = tuple[object, ...]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS writer (
@@ -64,8 +69,29 @@ _NETWORK = frozenset({
 # fmt: on
 
 
-class Busy(Exception):
-    """Another process is writing the index; what is there can still be read."""
+class Busy(EpochalError):
+    """The index cannot be written now; what is there can still be read."""
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether the index is locked, or its disk full, gone or read-only: it may be later."""
+    text = str(error).lower()
+    return isinstance(error, sqlite3.OperationalError) and any(
+        word in text for word in ("lock", "full", "readonly", "disk i/o", "unable to open")
+    )
+
+
+def _explained(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    if _is_busy(error):
+        return Busy(f"the index {path} cannot be written now: {error}", "try again in a moment")
+    if isinstance(error, (sqlite3.ProgrammingError, sqlite3.IntegrityError)):
+        return error
+    if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+        return error
+    return Damaged(
+        f"the index {path} is damaged: {error}",
+        "`epochal doctor --rebuild` builds it again from the journals, which hold everything",
+    )
 
 
 class Database:
@@ -83,8 +109,8 @@ class Database:
         try:
             self._open()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "lock" in str(error):
-                raise Busy(str(error)) from error
+            if _is_busy(error):
+                raise _explained(error, self.path) from error
             self.discard()
             self._open()
 
@@ -119,33 +145,50 @@ class Database:
         Busy
             If another process keeps the lock for longer than five seconds.
         """
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise Busy(str(error)) from error
+        self._run("BEGIN IMMEDIATE")
         try:
             yield
+            self._run("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
-    def rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple]:  # type: ignore[type-arg] # rows differ by query
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[tuple]:  # type: ignore[type-arg] # rows differ by query
         """Return all rows of a query."""
-        return self._connection.execute(sql, parameters).fetchall()
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise _explained(error, self.path) from error
 
-    def execute(self, sql: str, parameters: tuple[object, ...] = ()) -> None:
+    def execute(self, sql: str, parameters: Parameters = ()) -> None:
         """Run one statement."""
-        self._connection.execute(sql, parameters)
+        self._run(sql, parameters)
 
-    def insert(self, sql: str, parameters: tuple[object, ...] = ()) -> int:
+    def insert(self, sql: str, parameters: Parameters = ()) -> int:
         """Run one INSERT and return the new row's id."""
-        cursor = self._connection.execute(sql, parameters)
-        return cursor.lastrowid or 0
+        return self._run(sql, parameters).lastrowid or 0
 
-    def execute_many(self, sql: str, parameters: list[tuple[object, ...]]) -> None:
+    def execute_many(self, sql: str, parameters: list[Parameters]) -> None:
         """Run one statement for each row of `parameters`."""
-        self._connection.executemany(sql, parameters)
+        try:
+            self._connection.executemany(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            raise _explained(error, self.path) from error
+
+    def _run(self, sql: str, parameters: Parameters = ()) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            raise _explained(error, self.path) from error
+
+    def problems(self) -> list[str]:
+        """Return what SQLite finds wrong with the file, one line each."""
+        try:
+            found = self._connection.execute("PRAGMA integrity_check(20)").fetchall()
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
+        return [text for (text,) in found if text != "ok"]
 
     def next_change(self) -> int:
         """Return a number higher than any returned before."""

@@ -55,8 +55,8 @@ class IngestReport:
     lines: int = 0
     files: int = 0
     runs: set[str] = field(default_factory=set)
-    busy: bool = False
-    """Another process was writing the index: what is newest may be missing."""
+    busy: str = ""
+    """Why the index could not be written: what is newest may be missing. Empty: it was."""
 
 
 @dataclass(slots=True)
@@ -141,8 +141,8 @@ class Ingest:
                         if not more:
                             pending.pop()
                     batch.write()
-            except Busy:
-                report.busy = True
+            except Busy as error:
+                report.busy = error.message
                 break
             if progress:
                 progress(done, max(total, done))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any, Self, TypeAlias
 
 import msgspec
 
-from epochal.errors import Ambiguous, NotFound
+from epochal.errors import Ambiguous, NotFound, Refused
 from epochal.journal.author import author
 from epochal.journal.folder import Folder
 from epochal.journal.governance import append_governance
+from epochal.journal.reader import read_journal
 from epochal.journal.writer import Writer
-from epochal.records import GOVERNANCE, AnyBody, Header, Opened, Status
+from epochal.records import GOVERNANCE, AnyBody, Header, Opened, Purged, Status
 from epochal.store.blobs import Blobs
 from epochal.store.database import Database, index_path
 from epochal.store.documents import RunDocument, keep_foreign
@@ -189,6 +191,30 @@ class Store:
         self._writers[opened.run].append(opened, t)
         self.refresh()
         self.record_all(said, opened.run)
+
+    def purge(self, document: RunDocument) -> None:
+        """Delete a run with all that it recorded; what others say of it stays.
+
+        A tombstone is recorded first: no late client, import or copy brings the run back. Looks
+        and decisions are of the workspace and stay; blobs go with the garbage collection, because
+        other runs may share them.
+
+        Raises
+        ------
+        Refused
+            If the run is still running.
+        """
+        if self.status(document) == "running":
+            raise Refused(f"run {document.name} is running", f"`epochal stop {document.name}`")
+        if document.id in self._writers:
+            self._writers.pop(document.id).close()
+        self.record(Purged(run=document.id, name=document.name, author=author()))
+        for folder in self.folder.runs.glob(f"*-{document.id[:8]}"):
+            _delete_run(folder, document.id)
+
+    def purged(self) -> dict[str, str]:
+        """Return id -> last name of all runs that were purged."""
+        return {governed.body.run: governed.body.name for governed in self.governance("purged")}
 
     def _writer(self, run: str | None) -> Writer:
         if run not in self._writers:
@@ -405,6 +431,10 @@ class Store:
         """Return path and run of every journal file that was taken in."""
         return self._db.rows("SELECT path, run FROM file ORDER BY path")
 
+    def index_problems(self) -> list[str]:
+        """Return what is wrong with the index file itself, one line each."""
+        return self._db.problems()
+
     def health(self) -> list[FileHealth]:
         """Return the journal files with something wrong in them."""
         found = []
@@ -420,6 +450,19 @@ class Store:
             if damaged or missing or unknown or torn:
                 found.append(FileHealth(path, run, damaged, missing, unknown or 0, torn))
         return found
+
+
+def _delete_run(folder: Path, run: str) -> None:
+    """Delete the run's folder; where another run's journals are in it too, only its own ones."""
+    others = False
+    for path in (folder / "journal").glob("*.jsonl"):
+        header = read_journal(path).header
+        if header is not None and header.run not in (None, run):
+            others = True
+        else:
+            path.unlink()
+    if not others:
+        shutil.rmtree(folder)
 
 
 def _of_project(project: str | None) -> tuple[str, tuple[str, ...]]:
