@@ -28,7 +28,6 @@ _COMMANDS = {
     "lessons": ("lesson", "Search all lessons; list undocumented runs.", "Learn"),
     "dataset": ("dataset", "Tag, list and check dataset versions.", "Decide"),
     "evaluate": ("evaluate", "Measure a run's weights on a split.", "Decide"),
-    "latency": ("latency", "Measure how long a model takes on its device.", "Decide"),
     "decide": ("decide", "Four gates: ship, or which experiment next.", "Decide"),
     "latency": ("latency", "Measure inference latency as the gate wants it.", "Decide"),
     "baseline": ("baseline", "Show or set what the project compares against.", "Decide"),
@@ -43,8 +42,6 @@ _COMMANDS = {
     "backup": ("backup", "Write the whole workspace into one file.", "Keep"),
     "restore": ("backup", "Unpack a backup.", "Keep"),
     "export": ("exports", "Give runs out to other tools.", "Keep"),
-    "backup": ("backup", "Copy a workspace whole, or bring a copy back.", "Keep"),
-    "purge": ("edit", "Delete a run for good.", "Keep"),
     "doctor": ("doctor", "Check journals, index and blobs; say what is wrong.", "Keep"),
 }
 
