@@ -15,6 +15,7 @@ from epochal.journal.folder import Folder
 
 if TYPE_CHECKING:
     from epochal.interop.importing import ImportReport
+    from epochal.interop.tensorboard import Logdir
 
 __all__ = ["draw_reports", "import_command"]
 
@@ -84,6 +85,58 @@ def import_ultralytics(
         draw_reports(reports)
     if not any(report.runs for report in reports):
         sys.exit(2 if len(places) == sum(bool(r.left_out or r.problems) for r in reports) else 0)
+
+
+@import_command.command("tensorboard")
+@click.argument("logdir", type=click.Path(path_type=Path))
+@click.option("--project", default="", help="Default: the directory's name.")
+@click.option("--follow", is_flag=True, help="Go on taking in what trainings write; Ctrl-C ends.")
+@workspace_option
+@json_option
+def import_tensorboard(
+    logdir: Path, project: str, follow: bool, workspace: Path | None, as_json: bool
+) -> None:
+    """Take in a TensorBoard log directory: each folder with event files is a run.
+
+    Scalars, hyper-parameters, text, images, histograms and PR curves.
+    """
+    try:
+        from epochal.interop.tensorboard import Logdir
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            f"reading event files needs {error.name}",
+            "install it: pip install 'epochal[tensorboard]'",
+        ) from None
+    folder = Folder.at(workspace) if workspace else Folder.find_or_create()[0]
+    source = Logdir(logdir, workspace=folder, project=project)
+    try:
+        with progress("importing", unit="bytes") as advance:
+            source.poll(advance)
+        if follow:
+            click.echo(f"following {source.path}; Ctrl-C ends", err=True)
+            _follow(source)
+        report = source.report()
+    finally:
+        source.close()
+    if as_json:
+        print_json([report])
+    else:
+        draw_reports([report])
+
+
+def _follow(source: Logdir) -> None:
+    import time
+
+    try:
+        while True:
+            time.sleep(_FOLLOW_INTERVAL)
+            if new := source.poll():
+                click.echo(f"{new} new record{'s' * (new != 1)}", err=True)
+    except KeyboardInterrupt:
+        click.echo(err=True)
+
+
+_FOLLOW_INTERVAL = 2.0
 
 
 def _trainings(folder: Path) -> Iterator[Path]:

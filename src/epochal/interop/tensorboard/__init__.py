@@ -4,7 +4,7 @@
 `reader` takes a log directory in, `writer` gives a run out.
 """
 
-from epochal.interop.tensorboard.reader import import_logdir
+from epochal.interop.tensorboard.reader import Logdir, import_logdir
 from epochal.interop.tensorboard.writer import export_run
 
-__all__ = ["export_run", "import_logdir"]
+__all__ = ["Logdir", "export_run", "import_logdir"]

@@ -6,5 +6,6 @@ Ultralytics that reports to ULTRALYTICS_PLATFORM_URL. `layout`, `marker`, `resul
 """
 
 from epochal.interop.ultralytics.folder_import import import_folder
+from epochal.interop.ultralytics.results_export import export_results
 
-__all__ = ["import_folder"]
+__all__ = ["export_results", "import_folder"]

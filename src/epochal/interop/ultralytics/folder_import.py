@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,12 +32,12 @@ from epochal.interop.importing import (
     purged_runs,
 )
 from epochal.interop.ultralytics.checkpoint import checkpoint_facts
+from epochal.interop.ultralytics.facts import Facts
 from epochal.interop.ultralytics.layout import given_name, given_project, output_files
 from epochal.interop.ultralytics.marker import read_marker
 from epochal.interop.ultralytics.results_table import Row, Table, read_table
 from epochal.journal.folder import Folder
 from epochal.journal.reader import read_journal
-from epochal.journal.writer import Writer
 from epochal.records import (
     AnyBody,
     Artifact,
@@ -93,47 +92,6 @@ def import_folder(path: Path, *, workspace: Path, **intent: Any) -> ImportReport
     if not path.is_dir():
         raise NotFound(f"no folder {path}", "name a training's folder, such as runs/detect/train")
     return _FolderImport(path, Folder.at(workspace), intent).report()
-
-
-@dataclass
-class _Facts:
-    """A journal of things that are said once: what an earlier import said is not repeated."""
-
-    folder: Folder
-    run: str
-    attempt: int
-    new: int = 0
-    known: int = 0
-    said: dict[str, bytes] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        place = self.folder.run_folder(self.run)
-        assert place is not None  # the epochs' stream has made it
-        self.writer = Writer(
-            place / "journal",
-            run=self.run,
-            attempt=self.attempt,
-            writer=derived_id("facts", self.run, str(self.attempt)),
-        )
-        for line in read_journal(self.writer.path).lines:
-            if line.entry is not None:
-                self.said[_topic(line.entry.body)] = msgspec.json.encode(line.entry.body)
-
-    def say(self, body: AnyBody, t: int) -> None:
-        """Append `body`, unless it is the last that was said of its topic."""
-        data = msgspec.json.encode(body)
-        if self.said.get(_topic(body)) == data:
-            self.known += 1
-            return
-        self.writer.append(body, t)
-        self.said[_topic(body)] = data
-        self.new += 1
-
-
-def _topic(body: AnyBody) -> str:
-    kind = str(body.__struct_config__.tag)
-    of = getattr(body, "key", "") or getattr(body, "digest", "") or getattr(body, "code", "")
-    return f"{kind}:{of}"
 
 
 class _FolderImport:
@@ -259,12 +217,12 @@ class _FolderImport:
                     stream.say(_metrics(row), _time_of(row, begun))
                 new, known = new + stream.new, known + stream.known
             is_last = number == len(self.table.attempts)
-            facts = _Facts(self.folder, run, number)
+            facts = Facts(self.folder, run, number, derived_id("facts", run, str(number)))
             try:
                 for body in self._facts(opened, is_last):
                     facts.say(body, self._ended(rows, begun))
             finally:
-                facts.writer.close()
+                facts.close()
             new, known = new + facts.new, known + facts.known
         return (
             ImportedRun(
