@@ -159,7 +159,7 @@ def test_missing_and_unreadable_files(folder, tmp_path):
     with pytest.raises(InvalidInput, match="does not exist"):
         scan(tmp_path / "none.yaml")
     with pytest.raises(InvalidInput, match="not a data"):
-        scan(tmp_path)
+        scan(tmp_path, layout="yolo")
     (tmp_path / "folder.yaml").mkdir()
     with pytest.raises(InvalidInput, match="cannot be read"):
         scan(tmp_path / "folder.yaml")

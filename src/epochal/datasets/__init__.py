@@ -3,6 +3,7 @@
 from epochal.datasets.cache import ScanCache, cache_path
 from epochal.datasets.differences import Change, Difference, difference
 from epochal.datasets.labels import LabelRules, Labels, parse_labels
+from epochal.datasets.layouts import Layout, layout_of
 from epochal.datasets.leaks import Leak, leakage, summarize_leaks
 from epochal.datasets.manifest import (
     Manifest,
@@ -34,6 +35,7 @@ __all__ = [
     "Difference",
     "LabelRules",
     "Labels",
+    "Layout",
     "Leak",
     "Manifest",
     "ManifestEntry",
@@ -47,6 +49,7 @@ __all__ = [
     "check_pin",
     "difference",
     "find_version",
+    "layout_of",
     "leakage",
     "load_manifest",
     "manifest_path",

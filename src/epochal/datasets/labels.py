@@ -26,7 +26,7 @@ _TOLERANCE = 0.01
 _MAX_FLAWS = 20
 """Flaws reported for one file; a wrong file is wrong in every line."""
 
-Form = Literal["", "boxes", "polygons", "keypoints"]
+Form = Literal["", "boxes", "polygons", "keypoints", "class"]
 
 
 class LabelRules(msgspec.Struct, frozen=True):

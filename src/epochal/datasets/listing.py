@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from epochal.datasets.yolo import DataYaml, Source
 
-__all__ = ["Listed", "Listing", "list_files", "orphan_labels"]
+__all__ = ["Listed", "Listing", "is_image", "list_files", "orphan_labels", "walk"]
 
 _MAX_LIST_BYTES = 1 << 30
 
@@ -85,19 +85,20 @@ class _Names:
         return os.path.relpath(path, self.root)
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file name ends like an image that a trainer opens."""
     return name.rpartition(".")[2].lower() in IMAGE_SUFFIXES and "." in name
 
 
 def _folder(source: Source, names: _Names, listing: Listing) -> Iterator[Listed]:
     base = names.of(source.name)
     prefix = "" if base in ("", ".") or source.name == names.root else f"{base}/"
-    for rest in _walk(source.file, listing.problems):
-        if _is_image(rest):
+    for rest in walk(source.file, listing.problems):
+        if is_image(rest):
             yield Listed(source.split, prefix + rest, f"{source.file}/{rest}")
 
 
-def _walk(base: str, problems: list[Problem]) -> Iterator[str]:
+def walk(base: str, problems: list[Problem]) -> Iterator[str]:
     """Yield the paths, relative to `base`, of all entries below it that are not folders."""
     pending: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
     while pending:
@@ -154,7 +155,7 @@ def _list(source: Source, names: _Names, listing: Listing) -> Iterator[Listed]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        if not _is_image(line):
+        if not is_image(line):
             listing.problems.append(
                 Problem(
                     file=printable(str(file)),
@@ -202,7 +203,7 @@ def orphan_labels(data: DataYaml, files: set[str]) -> list[str]:
                 label_file(f"{where}/{name}")
                 for where in images
                 for name in _names_in(where)
-                if _is_image(name)
+                if is_image(name)
             }
             orphans.extend(candidates - unlisted)
     return sorted(orphans)

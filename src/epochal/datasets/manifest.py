@@ -41,8 +41,9 @@ __all__ = [
 
 MANIFEST_FORMAT = 1
 
-Task = Literal["detect", "segment", "pose"]
-"""What the labels are for: boxes, polygons (oriented boxes look the same) or keypoints."""
+Task = Literal["detect", "segment", "pose", "classify", "files"]
+"""What the labels are for: boxes, polygons (oriented boxes look the same), keypoints, a class for
+each image; ``files`` are without labels."""
 
 _MAX_LINE = 8 << 20
 _CHUNK = 1 << 18

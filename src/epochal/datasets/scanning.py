@@ -1,4 +1,4 @@
-"""The scan: from a data.yaml to a manifest, reading only what has changed since the last one."""
+"""The scan: from a dataset to a manifest, reading only what has changed since the last one."""
 
 from __future__ import annotations
 
@@ -6,21 +6,32 @@ import os
 import stat
 import threading
 import time
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 from blake3 import blake3
 
 from epochal.datasets.cache import FileState, ImageKnown, LabelKnown, ScanCache
+from epochal.datasets.coco import read_coco
 from epochal.datasets.labels import MAX_LABEL_BYTES, LabelRules, Labels, parse_labels
+from epochal.datasets.layouts import (
+    Collection,
+    Layout,
+    data_yaml_in,
+    layout_of,
+    read_classes,
+    read_files,
+)
 from epochal.datasets.listing import Listed, list_files, orphan_labels
 from epochal.datasets.manifest import Manifest, ManifestEntry, ManifestHeader, Task
 from epochal.datasets.problems import Problem, printable
 from epochal.datasets.yolo import DataYaml, label_file, read_data_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["Scan", "scan"]
 
@@ -38,24 +49,26 @@ _local = threading.local()
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """A dataset as it was found."""
 
-    data: DataYaml
+    data: DataYaml | Collection
     manifest: Manifest
     problems: tuple[Problem, ...]
     """Sorted by file and line."""
     orphan_labels: tuple[str, ...]
     """Label files without an image."""
     cache: ScanCache
-    """What the next scan of the same data.yaml should be given."""
+    """What the next scan of the same dataset should be given."""
     read: int
     """How many files had to be read; the others were known."""
 
 
 def scan(
-    data_yaml: str | os.PathLike[str],
+    path: str | os.PathLike[str],
     *,
     previous: ScanCache | None = None,
     progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], int] = time.time_ns,
+    layout: Layout | None = None,
+    images: str | os.PathLike[str] = "",
 ) -> Scan:
     """Read a dataset: hash its images, parse its labels.
 
@@ -64,25 +77,30 @@ def scan(
 
     Parameters
     ----------
-    data_yaml
-        The file that a training is given.
+    path
+        What a training is given: a data.yaml, a COCO JSON or a folder of them, a folder of
+        classes; or any other folder or file.
     previous
         The cache of an earlier scan; files that it knows and that have not changed are not read.
     progress
         Called with (images done, images in all), from the calling thread.
     clock
         Nanoseconds since the Unix epoch, by the clock that stamps the files.
+    layout
+        How the dataset lies there; by default `layout_of` tells.
+    images
+        Folder of the images of a COCO JSON, where they are not beside it.
 
     Raises
     ------
     InvalidInput
-        The data.yaml cannot be used, or a split has no images.
+        The dataset cannot be used, or a split has no images.
     """
     started = clock()
-    data = read_data_yaml(data_yaml)
-    listing = list_files(data)
+    data = _open(path, layout or layout_of(path), images)
+    listing = list_files(data) if isinstance(data, DataYaml) else data.listing
     files = sorted({image.file for image in listing.images})
-    reader = _Reader(data.rules, previous)
+    reader = _Reader(data.rules, previous, None if isinstance(data, DataYaml) else data.labels)
     readings: dict[str, _Reading] = {}
     with ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
         parts = (files[i : i + _BATCH] for i in range(0, len(files), _BATCH))
@@ -95,12 +113,32 @@ def scan(
         data=data,
         manifest=Manifest(_header(data, readings), entries),
         problems=tuple(
-            sorted([*listing.problems, *problems], key=lambda p: (p.file, p.line, p.problem))
+            sorted(
+                [*listing.problems, *problems, *_alike(listing.images)],
+                key=lambda p: (p.file, p.line, p.problem),
+            )
         ),
-        orphan_labels=tuple(orphan_labels(data, set(files))),
+        orphan_labels=(
+            tuple(orphan_labels(data, set(files))) if isinstance(data, DataYaml) else ()
+        ),
         cache=_remember(data.rules, readings, started),
         read=sum(reading.files_read for reading in readings.values()),
     )
+
+
+def _open(
+    path: str | os.PathLike[str], layout: Layout, images: str | os.PathLike[str]
+) -> DataYaml | Collection:
+    match layout:
+        case "coco":
+            return read_coco(path, images)
+        case "classify":
+            return read_classes(path)
+        case "files":
+            return read_files(path)
+        case _:
+            place = Path(path)
+            return read_data_yaml((data_yaml_in(place) if place.is_dir() else None) or place)
 
 
 class _Reading(NamedTuple):
@@ -126,8 +164,14 @@ class _Unreadable(Exception):
 class _Reader:
     """Reads images and labels that the cache does not know. Used by several threads at once."""
 
-    def __init__(self, rules: LabelRules, previous: ScanCache | None) -> None:
+    def __init__(
+        self,
+        rules: LabelRules,
+        previous: ScanCache | None,
+        given: Mapping[str, Labels] | None = None,
+    ) -> None:
         self.rules = rules
+        self.given = given
         self.images = previous.images if previous else {}
         # What a label means depends on the class count: under other rules all are parsed again.
         self.labels = previous.labels if previous and previous.rules == rules else {}
@@ -138,6 +182,8 @@ class _Reader:
     def read(self, file: str) -> _Reading:
         try:
             image, images_read = self._image(file)
+            if self.given is not None:
+                return _Reading(image, None, self.given.get(file, Labels()), images_read)
             state, labels, labels_read = self._labels(label_file(file))
         except _Unreadable as error:
             return _Reading(problem=error.problem)
@@ -225,7 +271,7 @@ def _content(handle: int) -> bytes:
 
 
 def _entries(
-    data: DataYaml, images: Mapping[Listed, int], readings: Mapping[str, _Reading]
+    data: DataYaml | Collection, images: Mapping[Listed, int], readings: Mapping[str, _Reading]
 ) -> tuple[list[ManifestEntry], list[Problem]]:
     entries: list[ManifestEntry] = []
     problems: dict[str, list[Problem]] = {}
@@ -242,7 +288,11 @@ def _entries(
                 Problem(file=printable(file), problem=problem, remedy=remedy, severity="fatal")
             ]
             continue
-        has_label = reading.label_state is not None
+        if isinstance(data, DataYaml):
+            has_label = reading.label_state is not None
+            label_name = _label_name(data.root, listed.path) if has_label else ""
+        else:
+            label_name = data.label_files.get(listed.split, "") if reading.labels.objects else ""
         if reading.labels.flaws and file not in problems:
             label = printable(label_file(file))
             problems[file] = [
@@ -255,7 +305,7 @@ def _entries(
                 path=listed.path,
                 size=reading.image.state.size,
                 image=reading.image.digest,
-                label=_label_name(data.root, listed.path) if has_label else "",
+                label=label_name,
                 label_digest=reading.labels.digest,
                 objects=reading.labels.objects,
                 malformed=reading.labels.malformed,
@@ -272,7 +322,26 @@ def _label_name(root: str, image: str) -> str:
     return os.path.relpath(label_file(f"{root}/{image}"), root)
 
 
-def _header(data: DataYaml, readings: Mapping[str, _Reading]) -> ManifestHeader:
+def _alike(images: Mapping[Listed, int]) -> Iterator[Problem]:
+    """Yield a row for each image whose name another one has after Unicode normalisation."""
+    seen: dict[tuple[str, str], str] = {}
+    for listed in images:
+        if listed.path.isascii():
+            continue
+        key = listed.split, unicodedata.normalize("NFC", listed.path)
+        other = seen.setdefault(key, listed.path)
+        if other != listed.path:
+            yield Problem(
+                file=printable(listed.file),
+                problem="another image has the same name but for its Unicode form",
+                remedy="Rename one of the two: some file systems cannot hold both",
+                severity="warning",
+            )
+
+
+def _header(data: DataYaml | Collection, readings: Mapping[str, _Reading]) -> ManifestHeader:
+    if not isinstance(data, DataYaml):
+        return ManifestHeader(task=data.task, classes=data.classes, splits=data.splits)
     task: Task = "detect"
     if data.keypoints:
         task = "pose"
