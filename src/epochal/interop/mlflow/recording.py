@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import posixpath
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from epochal.interop.importing import NO_PROCESS
 from epochal.interop.mlflow.entities import (
@@ -237,29 +239,44 @@ def read_points(metrics: Iterable[Mapping[str, Any]]) -> list[Point]:
     """
     found = []
     for index, one in enumerate(metrics):
-        where = f"metrics[{index}]"
-        key, value = one.get("key"), one.get("value")
-        if key is None or value is None:
-            raise missing(f"{where}.{'key' if key is None else 'value'}")
-        _check_key(key, f"{where}.key")
-        found.append(
-            Point(
-                key,
-                _integer(one.get("step") or 0, f"{where}.step"),
-                _integer(one.get("timestamp"), f"{where}.timestamp"),
-                to_wire(_double(value, f"{where}.value")),
-            )
-        )
+        key: Any = one.get("key")
+        value: Any = one.get("value")
+        step: Any = one.get("step") or 0
+        timestamp: Any = one.get("timestamp")
+        # What a well-behaved client sends needs no second look.
+        plain = type(key) is str and type(step) is type(timestamp) is int and _is_key(key)
+        if (
+            not plain
+            or type(value) is not float
+            or max(step.bit_length(), timestamp.bit_length()) > 60
+        ):
+            where = f"metrics[{index}]"
+            if key is None or value is None:
+                raise missing(f"{where}.{'key' if key is None else 'value'}")
+            _check_key(key, f"{where}.key")
+            step = _integer(step, f"{where}.step")
+            timestamp = _integer(timestamp, f"{where}.timestamp")
+            value = _double(value, f"{where}.value")
+        found.append(Point(key, step, timestamp, to_wire(value)))
     return found
 
 
 def recorded_points(
     store: Store, document: RunDocument, points: Iterable[Point]
 ) -> set[tuple[str, int, int, Number]]:
-    """Return which points the run already has under the keys of `points`."""
+    """Return which of the run's points might be among `points`: those at the same steps.
+
+    Steps beyond the last one of their key are new, so that a training that goes on costs no read.
+    """
+    asked: dict[str, list[int]] = defaultdict(list)
+    for point in points:
+        summary = document.metrics.get(point.key)
+        if summary is not None and point.step <= summary.hi:
+            asked[point.key].append(point.step)
     found = set()
-    for key in {p.key for p in points} & document.metrics.keys():
+    for key, steps in asked.items():
         there = store.points.read(document.id, key)
+        there = there[np.isin(there.step, steps)]
         found |= {
             (key, step, t // 1000, to_wire(value))
             for step, t, value in zip(
@@ -386,11 +403,17 @@ def _pairs(given: Iterable[Any], what: str, most: int = _MOST_TAG) -> dict[str, 
     return found
 
 
+@functools.lru_cache(4096)
+def _is_key(key: str) -> bool:
+    """Tell whether `key` is a name that MLflow allows: known characters, a normal path."""
+    normal = bool(key) and posixpath.normpath(key) == key and not key.startswith(("/", ".."))
+    return normal and key != "." and _KEY.fullmatch(key) is not None
+
+
 def _check_key(key: Any, where: str) -> None:
     if not isinstance(key, str):
         raise invalid(f"Invalid value {json.dumps(key)} for parameter '{where}' supplied")
-    normal = bool(key) and posixpath.normpath(key) == key and not key.startswith(("/", ".."))
-    if not normal or not _KEY.fullmatch(key) or key == ".":
+    if not _is_key(key):
         raise invalid(
             f"Invalid value \"{key[:300]}\" for parameter '{where}' supplied: Names may only "
             "contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), "
