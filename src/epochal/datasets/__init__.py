@@ -23,8 +23,10 @@ from epochal.datasets.versions import (
     load_manifest,
     manifest_path,
     parse_ref,
+    resolve_version,
     save_manifest,
     tag,
+    version_difference,
 )
 from epochal.datasets.yolo import DataYaml, read_data_yaml
 
@@ -57,9 +59,11 @@ __all__ = [
     "parse_ref",
     "read_data_yaml",
     "read_manifest",
+    "resolve_version",
     "save_manifest",
     "scan",
     "summarize_leaks",
     "tag",
+    "version_difference",
     "write_manifest",
 ]

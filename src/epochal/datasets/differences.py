@@ -13,7 +13,7 @@ from epochal.datasets.manifest import Manifest, ManifestEntry, ManifestHeader
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Change", "Difference", "difference"]
+__all__ = ["Change", "Difference", "difference", "stream_difference"]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,10 +118,25 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 def difference(old: Manifest, new: Manifest) -> Difference:
     """Compare two versions by merging their sorted entries: O(n + m)."""
+    return stream_difference((old.header, old.entries), (new.header, new.entries))
+
+
+def stream_difference(
+    old: tuple[ManifestHeader, Iterable[ManifestEntry]],
+    new: tuple[ManifestHeader, Iterable[ManifestEntry]],
+) -> Difference:
+    """Compare two versions as `read_manifest` reads them, holding only what differs.
+
+    Parameters
+    ----------
+    old, new
+        Header and entries sorted by (split, path).
+    """
+    counts = (_Balance(old[0]), _Balance(new[0]))
     added: list[ManifestEntry] = []
     removed: list[ManifestEntry] = []
     changed: list[Change] = []
-    for before, after in _merged(old.entries, new.entries):
+    for before, after in _merged(counts[0].counted(old[1]), counts[1].counted(new[1])):
         if before is None:
             assert after is not None
             added.append(after)
@@ -133,14 +148,14 @@ def difference(old: Manifest, new: Manifest) -> Difference:
     gone = {id(pair.before) for pair in pairs}
     came = {id(pair.after) for pair in pairs}
     return Difference(
-        before=old.header,
-        after=new.header,
+        before=old[0],
+        after=new[0],
         added=tuple(entry for entry in added if id(entry) not in came),
         removed=tuple(entry for entry in removed if id(entry) not in gone),
         moved=tuple(pair for pair in pairs if pair.before.split != pair.after.split),
         renamed=tuple(pair for pair in pairs if pair.before.split == pair.after.split),
         changed=tuple(changed),
-        balance=_balance(old, new),
+        balance=_balance(*counts),
     )
 
 
@@ -196,10 +211,33 @@ def _digest(entry: ManifestEntry) -> tuple[str, ...]:
     return (entry.image,)
 
 
-def _balance(old: Manifest, new: Manifest) -> dict[str, dict[str, tuple[int, int]]]:
+class _Balance:
+    """Objects per split and class, counted as the entries pass by."""
+
+    def __init__(self, header: ManifestHeader) -> None:
+        self.header = header
+        self._counts: defaultdict[str, Counter[int]] = defaultdict(Counter)
+
+    def counted(self, entries: Iterable[ManifestEntry]) -> Iterator[ManifestEntry]:
+        for entry in entries:
+            if entry.objects:
+                counts = self._counts[entry.split]
+                for category, number in entry.objects:
+                    counts[category] += number * entry.repeats
+            yield entry
+
+    def of(self, split: str) -> dict[str, int]:
+        """Return class name -> objects; classes that share a name are summed."""
+        found: dict[str, int] = {}
+        for category, name in enumerate(self.header.classes):
+            found[name] = found.get(name, 0) + self._counts[split][category]
+        return found
+
+
+def _balance(old: _Balance, new: _Balance) -> dict[str, dict[str, tuple[int, int]]]:
     differing: dict[str, dict[str, tuple[int, int]]] = {}
     for split in dict.fromkeys([*old.header.splits, *new.header.splits]):
-        before, after = old.balance(split), new.balance(split)
+        before, after = old.of(split), new.of(split)
         counts = {
             name: (before.get(name, 0), after.get(name, 0))
             for name in dict.fromkeys([*before, *after])

@@ -64,7 +64,7 @@ def pin_of(folder: Folder, dataset: str) -> Pinned:
             f"no dataset version {dataset!r}; there are: {known}",
             f'`epochal dataset tag DATA.yaml {dataset} -m "..."` creates it',
         )
-    if not path.is_file():
+    if not path.exists():
         raise InvalidInput(f"no data.yaml at {dataset}", "give its path, or name@tag")
     here = str(path.resolve())
     # The newest version that was tagged from this file is what a changed folder has drifted from.
@@ -122,7 +122,7 @@ def tag_automatically(folder: Folder, data_yaml: str) -> Pinned:
 
 def _check(folder: Folder, version: DatasetTagged, data_yaml: str) -> Pinned:
     ref = _ref(version)
-    if not Path(data_yaml).is_file():
+    if not data_yaml or not Path(data_yaml).exists():
         detail = f"{data_yaml or 'the data'} is not on this machine"
         return Pinned(dataset=ref, digest=version.digest, state="unchecked", detail=detail)
     try:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
-from epochal.datasets.differences import difference
+from epochal.datasets.differences import Difference, difference, stream_difference
 from epochal.datasets.manifest import Manifest, read_manifest, write_manifest
 from epochal.datasets.problems import printable, refuse
 from epochal.datasets.scanning import Scan, scan
-from epochal.errors import InvalidInput, NotFound, Refused
+from epochal.errors import Ambiguous, InvalidInput, NotFound, Refused
 from epochal.records import DatasetTagged
 
 if TYPE_CHECKING:
@@ -29,8 +31,10 @@ __all__ = [
     "load_manifest",
     "manifest_path",
     "parse_ref",
+    "resolve_version",
     "save_manifest",
     "tag",
+    "version_difference",
 ]
 
 _PART = re.compile(r"\w[\w.+-]{0,99}")
@@ -77,7 +81,7 @@ class Tagging(NamedTuple):
 
 
 def tag(
-    data_yaml: str | os.PathLike[str],
+    path: str | os.PathLike[str],
     ref: str,
     message: str = "",
     *,
@@ -86,6 +90,7 @@ def tag(
     previous: ScanCache | None = None,
     progress: Callable[[int, int], None] | None = None,
     allow_label_errors: bool = False,
+    scanned: Scan | None = None,
 ) -> Tagging:
     """Scan the data and say what has to be recorded to tag it. Nothing is written.
 
@@ -99,6 +104,8 @@ def tag(
         As in `scan`.
     allow_label_errors
         Tag the data although the trainer will ignore images whose labels are malformed.
+    scanned
+        The scan, where it was made already.
 
     Raises
     ------
@@ -111,7 +118,7 @@ def tag(
     name = parse_ref(ref)
     if len(message) > _MAX_MESSAGE:
         raise InvalidInput(f"the message has more than {_MAX_MESSAGE} characters", "Shorten it")
-    found = scan(data_yaml, previous=previous, progress=progress)
+    found = scanned or scan(path, previous=previous, progress=progress)
     refuse(found.problems, "fatal")
     if not allow_label_errors:
         refuse(found.problems, "error")
@@ -133,7 +140,7 @@ def tag(
         # a record is one line of at most 64 KiB; the manifest has them all
         classes=classes if sum(len(c.encode()) + 3 for c in classes) < _MAX_CLASSES else (),
         message=message,
-        path=printable(os.path.realpath(data_yaml)),
+        path=printable(os.path.realpath(found.data.file)),
         author=author,
     )
     return Tagging(manifest, record, True, found)
@@ -142,6 +149,42 @@ def tag(
 def find_version(digest: str, tagged: Iterable[DatasetTagged]) -> DatasetTagged | None:
     """Return the first of the tags that points at this version, or None."""
     return next((record for record in tagged if record.digest == digest), None)
+
+
+def resolve_version(text: str, tagged: Mapping[str, DatasetTagged]) -> DatasetTagged:
+    """Return the version that `text` names: ``name@tag``, a name's newest tag, or a digest.
+
+    Parameters
+    ----------
+    text
+        A digest may be abbreviated to six digits or more.
+    tagged
+        Versions by ``name@tag``, oldest first.
+
+    Raises
+    ------
+    NotFound
+        If nothing fits; the message names what there is.
+    Ambiguous
+        If the digits fit several versions.
+    """
+    if text in tagged:
+        return tagged[text]
+    newest = [record for record in tagged.values() if record.name == text]
+    if newest:
+        return newest[-1]
+    if re.fullmatch(r"[0-9a-f]{6,64}", text):
+        fitting = {r.digest: r for r in tagged.values() if r.digest.startswith(text)}
+        if len(fitting) > 1:
+            raise Ambiguous(f"{len(fitting)} dataset versions begin with {text}", "add digits")
+        if fitting:
+            return next(iter(fitting.values()))
+    close = difflib.get_close_matches(text, [*tagged, *{r.name for r in tagged.values()}], n=3)
+    known = ", ".join(close or list(tagged)[-5:]) or "none"
+    raise NotFound(
+        f"no dataset version {text[:120]!r}; there are: {known}",
+        "`epochal dataset list` lists all",
+    )
 
 
 def manifest_path(datasets_folder: Path, digest: str) -> Path:
@@ -198,11 +241,30 @@ def load_manifest(datasets_folder: Path, digest: str) -> Manifest:
     NewerFormat
         A newer version of Epochal wrote it.
     """
-    file = manifest_path(datasets_folder, digest)
+    with _open_manifest(datasets_folder, digest) as opened:
+        header, entries = read_manifest(opened, digest)
+        return Manifest(header, entries)
+
+
+def version_difference(datasets_folder: Path, old: str, new: str) -> Difference:
+    """Compare two stored versions by their digests, in memory for what differs alone.
+
+    Raises
+    ------
+    NotFound, Damaged, NewerFormat
+        As `load_manifest`.
+    """
+    with ExitStack() as stack:
+        sides = [
+            read_manifest(stack.enter_context(_open_manifest(datasets_folder, digest)), digest)
+            for digest in (old, new)
+        ]
+        return stream_difference(*sides)
+
+
+def _open_manifest(datasets_folder: Path, digest: str) -> BinaryIO:
     try:
-        with file.open("rb") as opened:
-            header, entries = read_manifest(opened, digest)
-            return Manifest(header, entries)
+        return manifest_path(datasets_folder, digest).open("rb")
     except FileNotFoundError:
         raise NotFound(
             f"no manifest of dataset version {digest[:12]} in {datasets_folder}",
