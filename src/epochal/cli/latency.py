@@ -199,11 +199,7 @@ class _Side:
                 "name a model's file, or a run with --workspace",
             ) from error
         self.store = stack.enter_context(open_store(workspace))
-        try:
-            self.run = self.store.find_run(target, project)
-        except NotFound:
-            if command is None or "." in target or "/" in target:
-                raise
+        self.run = self.store.find_run(target, project)
 
     def charter(self) -> Charter | None:
         if self.store is None or self.run is None:
@@ -392,7 +388,7 @@ def _draw(outcome: Outcome, sides: list[_Side], charter: Charter | None) -> None
             out.print("the conditions differ, so that the two are not compared")
     if candidate.throttled:
         out.print("[yellow]the device slowed itself down meanwhile: this counts for no gate[/]")
-    elif candidate.conditions.get("input") == "random":
+    elif candidate.conditions.get("nms") == "in" and candidate.conditions["input"] == "random":
         out.print(
             "[dim]random images give non-maximum suppression little to do: --images FOLDER[/dim]"
         )

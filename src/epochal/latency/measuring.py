@@ -27,6 +27,7 @@ __all__ = ["Protocol", "Subject", "measure", "runner_of"]
 
 _SMALLEST = smallest_sample(0.95)
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_ANSWERS = "`python -m pydoc epochal.latency.child` describes what it has to answer"
 _QUIET = {  # a measurement is no time for updates and downloads
     "YOLO_OFFLINE": "true",
     "YOLO_AUTOINSTALL": "false",
@@ -171,6 +172,7 @@ def measure(
                         subjects[at].name,
                         subjects[at].arguments(protocol),
                         _environment(protocol),
+                        remedy=_ANSWERS if subjects[at].command else "",
                     )
                 )
                 for at in order

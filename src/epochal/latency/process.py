@@ -36,10 +36,11 @@ class MeasuredProcess:
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
         *,
+        remedy: str = "",
         first_answer: float = _FIRST_ANSWER,
         answer: float = _ANSWER,
     ) -> None:
-        self._name = name
+        self._name, self._remedy = name, remedy
         self._first, self._later = first_answer, answer
         self._answered = False
         self.info: dict[str, Any] = {}
@@ -163,5 +164,5 @@ class MeasuredProcess:
         how = f" with exit code {code}" if what == "ended" else ""
         raise InvalidInput(
             f"{self._name}: the measured process {what}{how}" + (f": {last}" if last else ""),
-            "`python -m pydoc epochal.latency.child` describes what it has to answer",
+            self._remedy,
         )
