@@ -121,6 +121,8 @@ def environment(data: Mapping[str, Any]) -> Environment:
         "git_of_ultralytics": git,
         "gpu": {"model": said.get("gpuType"), "count": said.get("gpuCount")},
     }
+    for key in ("python", "cpu", "ultralytics", "gpu"):
+        values[key] = {name: value for name, value in values[key].items() if value is not None}
     return Environment(values={k: plain(v) for k, v in values.items() if v not in (None, "", {})})
 
 
