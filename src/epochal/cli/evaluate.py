@@ -55,10 +55,22 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--python", help="A Python with Ultralytics; default: the one that trained the run.")
 @click.option("--reveal", is_flag=True, help="Show a losing challenger's numbers; it is recorded.")
 @click.option(
-    "--ground-truth", type=click.Path(path_type=Path), help="COCO JSON or YOLO label folder."
+    "--ground-truth",
+    type=click.Path(path_type=Path),
+    help="data.yaml, COCO .json, YOLO label folder, or .csv of classes.",
 )
 @click.option(
-    "--predictions", type=click.Path(path_type=Path), help="COCO JSON or YOLO label folder."
+    "--predictions",
+    type=click.Path(path_type=Path),
+    help="predictions.json, COCO results, YOLO label folder, or .csv of probabilities.",
+)
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of the images, for files.")
+@click.option("--groups", type=click.Path(path_type=Path), help="CSV image,group: clips or sites.")
+@click.option("--group-of", default="", help="Or a pattern in the image's name, e.g. '^(.*)_'.")
+@click.option(
+    "--first-category",
+    type=click.IntRange(0, 1),
+    help="Category id of the first class in predictions.json, where it cannot be told.",
 )
 @project_option
 @workspace_option
@@ -73,6 +85,10 @@ def evaluate_command(
     reveal: bool,
     ground_truth: Path | None,
     predictions: Path | None,
+    images: Path | None,
+    groups: Path | None,
+    group_of: str,
+    first_category: int | None,
     project: str | None,
     workspace: Path | None,
     as_json: bool,
@@ -93,7 +109,14 @@ def evaluate_command(
             "give both --ground-truth and --predictions",
         )
     if ground_truth is not None and predictions is not None:
-        found = _from_files(named, split, data, ground_truth, predictions, project, workspace)
+        reading: dict[str, Any] = {
+            "data": data,
+            "images": images,
+            "groups": groups,
+            "group_of": group_of,
+            "first_category": first_category,
+        }
+        found = _from_files(named, split, ground_truth, predictions, reading, project, workspace)
     elif named is None:
         raise InvalidInput("no run is named", "`epochal evaluate RUN --split val`")
     else:
@@ -201,9 +224,9 @@ def _tell_ledger(store: Store, look: str, revealed: Literal["verdict", "number"]
 def _from_files(
     named: str | None,
     split: str,
-    data: str | None,
     ground_truth: Path,
     predictions: Path,
+    reading: dict[str, Any],
     project: str | None,
     workspace: Path | None,
 ) -> Outcome:
@@ -217,7 +240,7 @@ def _from_files(
     def evaluate() -> tuple[Evaluation, MatchRecords | None, Boxes | None]:
         with progress("reading files", unit="") as advance:
             return evaluate_files(
-                ground_truth, predictions, split=split, data=data, progress=advance
+                ground_truth, predictions, split=split, progress=advance, **reading
             )
 
     if named is None:
