@@ -77,6 +77,9 @@ def test_the_same_data_has_the_same_digest_whatever_names_it(dataset, prediction
 
 
 def test_classes_from_a_file_beside_the_labels(dataset, predictions, boxes):
+    evaluation, *_ = evaluate_files(dataset / "labels/val", predictions)
+    assert evaluation.classes == boxes.classes
+    (dataset / "data.yaml").unlink()
     with pytest.raises(InvalidInput, match=r"not named.*--data"):
         evaluate_files(dataset / "labels/val", predictions)
     write(dataset / "labels/val/classes.txt", "\n".join(boxes.classes))

@@ -60,7 +60,8 @@ def evaluate_files(
     =========================== ================================================================
     ``*.yaml``                  YOLO data.yaml: the images and labels of `split`
     folder                      YOLO labels, or images whose labels lie in ``labels`` where the
-                                folder's path says ``images``; classes from `data`
+                                folder's path says ``images``; classes from `data`, else from
+                                the data.yaml of the dataset or ``classes.txt``
     ``*.json``                  COCO annotations
     ``*.csv``                   classification: ``image,label``
     =========================== ================================================================
@@ -261,6 +262,16 @@ def _image_folder(labels: Path) -> Path:
 def _classes(folder: Path, data: str | Path | None) -> tuple[str, ...]:
     if data is not None:
         return _unique(read_data_yaml(data).classes)
+    beside = next(
+        (
+            parent.parent / "data.yaml"
+            for parent in (folder.absolute(), *folder.absolute().parents)
+            if parent.name in ("labels", "images")
+        ),
+        None,
+    )
+    if beside is not None and beside.is_file():
+        return _unique(read_data_yaml(beside).classes)
     listed = folder / "classes.txt"
     if listed.is_file():
         lines = listed.read_text(encoding="utf-8").splitlines()
