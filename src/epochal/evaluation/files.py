@@ -223,19 +223,18 @@ def _yolo_truth(
 def _data_yaml_truth(
     path: Path, split: str, progress: Callable[[int, int], None] | None
 ) -> _Truth:
+    data = read_data_yaml(path)
+    if split not in data.splits:
+        raise InvalidInput(f"{path} has no split {split!r}", f"It has {', '.join(data.splits)}")
     found = scan(path, progress=progress)
-    if split not in found.data.splits:
-        raise InvalidInput(
-            f"{path} has no split {split!r}", f"It has {', '.join(found.data.splits)}"
-        )
-    listed = {i.path: Path(i.file) for i in list_files(found.data).images if i.split == split}
+    listed = {i.path: Path(i.file) for i in list_files(data).images if i.split == split}
     digests = {e.path: e.image for e in found.manifest.entries if e.split == split}
     files = {name: file for name, file in listed.items() if name in digests}
     labels = {name: Path(label_file(str(file))) for name, file in files.items()}
     boxes = read_yolo_truth(
         labels,
         sizes=image_sizes(files, progress),
-        classes=_unique(found.data.classes),
+        classes=_unique(data.classes),
         progress=progress,
     )
     boxes = replace(boxes, digests=tuple(digests[name] for name in boxes.images))
