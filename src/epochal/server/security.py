@@ -55,6 +55,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])
 _MAX_PATH = 4096
 _MAX_QUERY = 4096
 _MAX_TOKEN = 512
+_MAX_HEADERS = 16 << 10
 
 
 def is_loopback(host: str) -> bool:
@@ -133,6 +134,8 @@ class Guard:
         Rejected
             If the request must not be answered.
         """
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > _MAX_HEADERS:
+            reject(431, "too-long", f"headers may have {_MAX_HEADERS} bytes here")
         headers: dict[str, list[str]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))

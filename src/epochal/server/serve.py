@@ -65,7 +65,8 @@ def listen(host: str = "127.0.0.1", port: int | None = None) -> tuple[socket.soc
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     wanted = range(PORT, PORT + _TRIED) if port is None else (port,)
     for one in wanted:
-        found = socket.socket(family, socket.SOCK_STREAM)
+        # Named, so that asyncio sends small answers at once: it asks sockets what they are.
+        found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind((host.strip("[]"), one))
