@@ -182,7 +182,8 @@ def system(data: Any) -> System | None:
 def summary(data: Mapping[str, Any]) -> Summary | None:
     """Return the model's size, which comes with the first epoch."""
     said = data.get("modelInfo")
-    found = _numbers({k: said.get(k) for k in ("parameters", "gflops")} if said else None)
+    said = said if isinstance(said, dict) else {}
+    found = _numbers({key: said.get(key) for key in ("parameters", "gflops")})
     return Summary(values=found) if found else None
 
 
@@ -219,8 +220,8 @@ def evaluation(
     """
     results = data.get("results")
     results = results if isinstance(results, dict) else {}
-    plots = {p.get("type"): p for p in data.get("plots") or () if isinstance(p, dict)}
-    names = tuple(str(name) for name in data.get("classNames") or ())
+    plots = {str(p.get("type")): p for p in _list(data.get("plots")) if isinstance(p, dict)}
+    names = tuple(str(name) for name in _list(data.get("classNames")))
     metrics = _numbers(results.get("metrics"))
     validation = results.get("validation")
     population = validation.get("population") if isinstance(validation, dict) else 0
@@ -314,7 +315,7 @@ def _older(version: str, than: tuple[int, int, int]) -> bool:
     return tuple(int(part) for part in parts) < than
 
 
-def _curves(plots: Mapping[Any, Any], names: Sequence[str]) -> CurvePoints | None:
+def _curves(plots: Mapping[str, Any], names: Sequence[str]) -> CurvePoints | None:
     of = ("pr_curve", "precision_curve", "recall_curve", "f1_curve")
     grids = [_grid(plots.get(name)) for name in of]
     if not all(grids) or len({len(grid) for grid in grids[1:]}) != 1:
@@ -345,6 +346,10 @@ def _grid(plot: Any) -> tuple[float, ...]:
     if not isinstance(x, list) or not all(isinstance(value, int | float) for value in x):
         return ()
     return tuple(float(value) for value in x)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _share(value: Any) -> float | None:
