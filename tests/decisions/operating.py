@@ -4,7 +4,7 @@ Each pair is two trained models; val and test are fresh sets of images from the 
 gates are the real ones, on real match records; only the store around them is left out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from simulator import Model, World, world
@@ -71,9 +71,8 @@ def arms(
     return Arms(
         split,
         "mAP50-95",
-        baseline=[measured(r, f"a{i}") for i, r in enumerate(baseline)],
-        candidate=[measured(r, f"b{i}") for i, r in enumerate(candidate)],
-        rng_seed=seed,
+        baseline=[measured(r, f"a{i}-{seed}") for i, r in enumerate(baseline)],
+        candidate=[measured(r, f"b{i}-{seed}") for i, r in enumerate(candidate)],
         resamples=resamples,
     )
 
@@ -142,7 +141,7 @@ def run_pairs(
             seed=i,
             resamples=resamples,
         )
-        gain = beats_noise(on_val, CHARTER, spread, 1)
+        gain = beats_noise(on_val, CHARTER, spread)
         classes = keeps_classes(on_val, CHARTER)
         tally.n += 1
         tally.class_alarm += classes.outcome == "fail"
@@ -159,6 +158,49 @@ def run_pairs(
             on_test = arms("test", [a], [b], seed=i + 1, resamples=resamples)
             tally.ship += holds(*on_test.draws(), b, on_val.own_spread() or spread, 1)
     return tally
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often 95 % intervals of a difference hold the true one, over fresh sets of images."""
+
+    percentile: float
+    normal: float
+    mean_se: float
+    true_sd: float
+
+
+def coverage(
+    a: Model,
+    b: Model,
+    n_images: int,
+    worlds: int,
+    *,
+    clip: int = 1,
+    by_clip: bool = True,
+    resamples: int = 300,
+) -> Coverage:
+    """Draw `worlds` sets of images and count; truth is taken from 40,000 images."""
+    large = [world(10_000, a.n_classes, 990_100 + i, clip=clip) for i in range(4)]
+    truth = float(
+        np.mean([average_precision(b.run(w)).map - average_precision(a.run(w)).map for w in large])
+    )
+    inside, normal, errors, found = 0, 0, [], []
+    for i in range(worlds):
+        images = world(n_images, a.n_classes, 70_000_000 + i, clip=clip)
+        if not by_clip:
+            images = replace(images, groups=())
+        draws = bootstrap([a.run(images), b.run(images)], "mAP50-95", resamples=resamples, seed=i)
+        one = estimate(
+            [draws[0]], [draws[1]], spread=SeedSpread(sd=0.0, source="fixed"), alpha=0.05
+        )
+        inside += one.image_interval[0] <= truth <= one.image_interval[1]
+        normal += one.interval[0] <= truth <= one.interval[1]
+        errors.append(one.se)
+        found.append(one.delta)
+    return Coverage(
+        inside / worlds, normal / worlds, float(np.mean(errors)), float(np.std(found, ddof=1))
+    )
 
 
 def run_family(

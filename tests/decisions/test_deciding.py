@@ -165,7 +165,7 @@ def test_siblings_make_gate_one_stricter(workshop, base):
             **options,
         )
     among = verdict(workshop, candidate, base, record=False).gates[0]
-    assert (alone.evidence["siblings"], among.evidence["siblings"]) == (1, 4)
+    assert (alone.evidence["chosen_among"], among.evidence["chosen_among"]) == (1, 4)
     assert among.evidence["estimate"]["alpha"] == pytest.approx(1 - 0.95 ** (1 / 4))
     assert among.evidence["estimate"]["lower"] < alone.evidence["estimate"]["lower"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -47,10 +48,16 @@ class Arms:
     missing: list[Missing] = field(default_factory=list)
     invalid: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    rng_seed: int = 0
     resamples: int = RESAMPLES
     progress: Callable[[int, int], None] | None = None
     _draws: tuple[list[Draws], list[Draws]] | None = None
+
+    @property
+    def rng_seed(self) -> int:
+        """Seed of the draws: made of the evaluations, so that nobody can choose it."""
+        digests = "".join(m.digest for m in (*self.baseline, *self.candidate))
+        hashed = hashlib.blake2b(digests.encode(), digest_size=6).digest()
+        return int.from_bytes(hashed, "big")  # 48 bits: every JSON reader keeps them
 
     @property
     def comparable(self) -> bool:
@@ -128,12 +135,11 @@ def gather(
     metric: str,
     evaluator: str,
     registry: Registry,
-    rng_seed: int = 0,
     resamples: int = RESAMPLES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Arms:
     """Return what there is on `split` for both runs and for the replicates among `others`."""
-    arms = Arms(split, metric, rng_seed=rng_seed, resamples=resamples, progress=progress)
+    arms = Arms(split, metric, resamples=resamples, progress=progress)
     own = measured(store, candidate, split, evaluator)
     fingerprint = own.evaluation.fingerprint if isinstance(own, Measured) else ""
     reference = measured(store, baseline, split, evaluator, fingerprint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 import msgspec
@@ -37,10 +36,9 @@ from epochal.decisions.ledger import (
     LookView,
     Revealed,
     complete_look,
-    image_blob,
     open_look,
 )
-from epochal.decisions.siblings import seed_spread, sibling_count
+from epochal.decisions.siblings import seed_spread, siblings
 from epochal.errors import EpochalError, InvalidInput, Refused
 from epochal.journal.author import author
 from epochal.records import Alias, DecisionMade, Look
@@ -192,32 +190,14 @@ def _against(
             progress=progress,
         )
 
-    if charter.rule_set == "literal":
-        on_test = arms_on(charter.split, [])
-        position = _position(store, on_test, charter, version, baseline, record)
-        return (
-            beats_noise(on_test, charter, seed_spread(store, candidate, runs, charter), 1),
-            keeps_classes(on_test, charter),
-            holds_on_test(
-                store,
-                on_test,
-                charter,
-                seed_spread(store, candidate, runs, charter),
-                position,
-                candidate=candidate,
-                earned=True,
-            ),
-            fast_enough(candidate, baseline, charter),
-        )
-    on_val = arms_on(_VAL, runs)
-    on_val.rng_seed = _rng_seed(on_val)
+    literal = charter.rule_set == "literal"
     spread = seed_spread(store, candidate, runs, charter)
-    siblings = sibling_count(store, candidate, baseline, runs, on_val, charter)
-    gain = beats_noise(on_val, charter, spread, siblings)
-    classes = keeps_classes(on_val, charter)
     on_test = arms_on(charter.split, [])
-    on_test.rng_seed = _rng_seed(on_test)
     position = _position(store, on_test, charter, version, baseline, record)
+    on_val = on_test if literal else arms_on(_VAL, runs)
+    chosen_among = [] if literal else siblings(store, candidate, baseline, runs, on_val, charter)
+    gain = beats_noise(on_val, charter, spread, chosen_among)
+    classes = keeps_classes(on_val, charter)
     test = holds_on_test(
         store,
         on_test,
@@ -228,15 +208,8 @@ def _against(
         earned=gain.outcome == "pass" and classes.outcome == "pass",
     )
     if record and on_test.candidate and position is not None:
-        _reveal(store, position, test)
+        _reveal(store, position, "number" if literal else test.evidence.get("revealed", "verdict"))
     return (gain, classes, test, fast_enough(candidate, baseline, charter))
-
-
-def _rng_seed(arms: Arms) -> int:
-    """Return the seed of the draws: the evaluations' own, so that nobody can choose it."""
-    digests = [m.digest for m in (*arms.baseline, *arms.candidate)]
-    hashed = hashlib.blake2b("".join(digests).encode(), digest_size=8).digest()
-    return int.from_bytes(hashed, "big") >> 1  # JSON readers keep 63 bits at best
 
 
 def _position(
@@ -280,7 +253,7 @@ def _images(
             ):
                 return look.images
     if sides:
-        return image_blob(store.folder, _image_digests(store, sides[0]))[0]
+        return ledger.known_images(_image_digests(store, sides[0]))
     looks = [
         look
         for look in ledger.looks
@@ -324,10 +297,9 @@ def _look_afterwards(
     complete_look(store.folder, look, {}, "nothing")
 
 
-def _reveal(store: Store, position: Position, gate: Gate) -> None:
+def _reveal(store: Store, position: Position, shown: Revealed) -> None:
     """Record what the decision showed of the test set, where that is more than was known."""
     look = position.look
-    shown: Revealed = "number" if gate.evidence.get("revealed") == "number" else "verdict"
     if look is None or (look.purpose == "gate" and look.revealed in (shown, "number")):
         return
     complete_look(store.folder, _record_of(look), look.result, shown)

@@ -37,7 +37,6 @@ __all__ = [
     "Purpose",
     "Revealed",
     "complete_look",
-    "image_blob",
     "ledger",
     "open_look",
 ]
@@ -80,7 +79,11 @@ def open_look(
     InvalidInput
         If no images are named.
     """
-    images, n = image_blob(folder, image_digests)
+    from epochal.store.blobs import Blobs
+
+    images = frozenset(image_digests)
+    if not images:
+        raise InvalidInput("a look at no images cannot be recorded", "name the split's images")
     look = Look(
         look=secrets.token_hex(16),
         state="opened",
@@ -89,8 +92,8 @@ def open_look(
         weights=weights,
         dataset=dataset,
         split=split,
-        images=images,
-        n_images=n,
+        images=Blobs(folder.blobs).put(_encoded(images)),
+        n_images=len(images),
         purpose=purpose,
         charter=charter,
         author=author(),
@@ -121,14 +124,8 @@ def complete_look(
     return done
 
 
-def image_blob(folder: Folder, image_digests: Iterable[str]) -> tuple[str, int]:
-    """Store the sorted set of digests; return the blob's digest and how many they are."""
-    from epochal.store.blobs import Blobs
-
-    images = sorted(set(image_digests))
-    if not images:
-        raise InvalidInput("a look at no images cannot be recorded", "name the split's images")
-    return Blobs(folder.blobs).put(msgspec.json.encode(images)), len(images)
+def _encoded(images: frozenset[str]) -> bytes:
+    return msgspec.json.encode(sorted(images))
 
 
 def _append(folder: Folder, look: Look) -> None:
@@ -193,6 +190,15 @@ class Ledger:
             except (EpochalError, msgspec.DecodeError):
                 self._sets[digest] = None
         return self._sets[digest]
+
+    def known_images(self, image_digests: Iterable[str]) -> str:
+        """Return the digest of the blob that these images would have; nothing is stored."""
+        from epochal.store.blobs import digest_of
+
+        images = frozenset(image_digests)
+        digest = digest_of(_encoded(images))
+        self._sets[digest] = images
+        return digest
 
     def counts_together(self, a: str, b: str) -> bool:
         """Return whether two sets of images (blobs) share a tenth; unknown sets do."""

@@ -16,7 +16,7 @@ from epochal.records import DatasetTagged, Evaluated, from_wire
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
-__all__ = ["seed_spread", "sibling_count"]
+__all__ = ["seed_spread", "siblings"]
 
 _ENOUGH = 2
 """Degrees of freedom from which the project's own spread replaces the published one."""
@@ -57,21 +57,21 @@ def seed_spread(
     return prior_spread(_training_images(store, candidate), charter.metric)
 
 
-def sibling_count(
+def siblings(
     store: Store,
     candidate: RunDocument,
     baseline: RunDocument,
     runs: list[RunDocument],
     on_val: Arms,
     charter: Charter,
-) -> int:
-    """Return how many recipes the candidate was chosen among, itself included.
+) -> list[str]:
+    """Return the names of the recipes that the candidate was chosen among, without its own.
 
     Siblings are other recipes with the same parent that were measured on the same val images,
     in the trash or not; without a parent, those opened since the baseline without one.
     """
     if not on_val.candidate:
-        return 1
+        return []
     fingerprint = on_val.candidate[0].evaluation.fingerprint
     parent = _parent(store, candidate)
     alike = [
@@ -85,7 +85,7 @@ def sibling_count(
         and (newest := _on_val(run, charter)) is not None
         and newest.fingerprint == fingerprint
     ]
-    return 1 + len(_recipes(alike))
+    return [group[0].name for group in _recipes(alike)]
 
 
 def _recipes(runs: list[RunDocument]) -> list[list[RunDocument]]:

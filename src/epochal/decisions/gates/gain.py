@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,28 +19,37 @@ __all__ = ["beats_noise", "gain_sentence", "invalid_gate", "missing_gate", "reme
 NAME = "Beats noise"
 
 
-def beats_noise(arms: Arms, charter: Charter, spread: SeedSpread, siblings: int) -> Gate:
+def beats_noise(
+    arms: Arms, charter: Charter, spread: SeedSpread, siblings: Sequence[str] = ()
+) -> Gate:
     """Return gate 1: on val, the gain is at least the charter's and its lower bound above zero.
 
     Parameters
     ----------
     siblings
-        Recipes that the candidate was chosen among on these images, itself included. The best of
-        k is judged at a level that leaves the charter's to the choice as a whole.
+        Names of the other recipes that the candidate was chosen among on these images. The best
+        of k is judged at a level that leaves the charter's to the choice as a whole.
     """
     metric = charter.registry().resolve(charter.metric)
     if not arms.comparable:
         return missing_gate(1, NAME, arms) or invalid_gate(1, NAME, arms)
     if charter.rule_set == "literal" or not arms.has_records:
         return _by_numbers(arms, charter, metric)
-    alpha = best_of_level(charter.alpha, siblings)
+    k = 1 + len(siblings)
+    alpha = best_of_level(charter.alpha, k)
     found = arms.estimate(spread, alpha)
     judgement = found.judge(charter.min_gain_stored)
     details = [*arms.notes]
-    if siblings > 1:
-        bias = expected_maximum(siblings) * found.se
+    usual = metric.default_min_gain
+    if usual is not None and charter.min_gain_stored < usual:
         details.append(
-            f"chosen among {siblings} recipes on the same images: the best of so many equal ones "
+            f"{metric.name} is noisy: gains below {format_gain(metric, usual).lstrip('+')} of it "
+            "mean little, the charter asks for less"
+        )
+    if k > 1:
+        bias = expected_maximum(k) * found.se
+        details.append(
+            f"chosen among {k} recipes on the same images: the best of so many equal ones "
             f"looks {format_gain(metric, bias)} better than it is, so it is judged at "
             f"{alpha:.2g} instead of {charter.alpha:g}"
         )
@@ -49,7 +59,7 @@ def beats_noise(arms: Arms, charter: Charter, spread: SeedSpread, siblings: int)
         outcome=judgement,
         kind=KIND_OF[judgement],
         sentence=gain_sentence(found, charter, metric, arms),
-        evidence=gain_evidence(found, arms) | {"siblings": siblings},
+        evidence=gain_evidence(found, arms) | {"chosen_among": k, "siblings": list(siblings)},
         details=tuple(details),
         next=() if judgement == "pass" else remedies(found, arms, charter, judgement == "fail"),
     )
