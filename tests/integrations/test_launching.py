@@ -1,0 +1,206 @@
+"""``epochal run -- CMD``: the command as it would have run by itself, and a trace of its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from epochal.integrations.intent import Intent
+from epochal.journal.folder import Folder
+from epochal.store.documents import RunDocument
+from epochal.store.store import Store
+
+CURVES = Path(__file__).parent.parent / "data" / "curves"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    Folder.create(tmp_path)
+    return tmp_path
+
+
+def launch(here: Path, *argv: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "epochal", "run", *argv],
+        cwd=here,
+        env=environment(**env),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def environment(**env: str) -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith("EPOCHAL_")} | env
+
+
+def python(code: str) -> tuple[str, str, str]:
+    return sys.executable, "-c", textwrap.dedent(code)
+
+
+def runs(here: Path) -> list[tuple[RunDocument, str]]:
+    with Store(Folder.at(here)) as store:
+        return [(run, store.status(run)) for run in store.runs()]
+
+
+def test_output_and_exit_code_are_the_commands(here: Path) -> None:
+    done = launch(here, "--", *python("print('out'); import sys; sys.exit(7)"))
+    assert (done.returncode, done.stdout) == (7, "out\n")
+    assert launch(here, "--", "true").returncode == 0
+    assert launch(here, "true", "--help").returncode == 0  # what follows is the command's own
+
+
+def test_a_command_that_failed_leaves_a_failed_run(here: Path) -> None:
+    launch(here, "--name", "v1_typo", "--project", "p", "--tags", "a,b", "--", "false")
+    ((run, status),) = runs(here)
+    assert status == "failed"
+    assert (run.name, run.project, run.tags) == ("v1_typo", "p", ("a", "b"))
+    assert run.attempts[0].reason == "exit code 1 before a training began"
+    assert run.config == {"command": "false"}
+
+
+def test_a_command_that_went_well_and_trained_nothing_leaves_nothing(here: Path) -> None:
+    launch(here, "--name", "v1_nothing", "--", "true")
+    assert runs(here) == []
+
+
+def test_no_such_command(here: Path) -> None:
+    done = launch(here, "--", "no-such-command")
+    assert done.returncode == 127
+    assert "there is no command 'no-such-command'" in done.stderr
+    (here / "plain.txt").write_text("")
+    assert launch(here, "--", "./plain.txt").returncode == 126
+    assert launch(here).returncode == 2
+    assert runs(here) == []
+
+
+def test_what_was_said_reaches_a_script_that_records_itself(here: Path) -> None:
+    script = """
+        import epochal
+        with epochal.init(config={"lr": 1}, capture=False) as run:
+            run.log({"loss": 1.0})
+        """
+    said = ("--name", "v1_said", "--project", "p", "--hypothesis", "it works", "--group", "g")
+    done = launch(here, *said, "--", *python(script))
+    assert done.returncode == 0, done.stderr
+    ((run, status),) = runs(here)
+    assert status == "finished"
+    assert (run.name, run.project, run.group) == ("v1_said", "p", "g")
+    assert run.hypothesis == "it works"
+    assert run.attempts[0].launch
+
+
+def test_a_script_that_recorded_and_then_failed_is_recorded_once(here: Path) -> None:
+    script = """
+        import epochal
+        epochal.init(name="v1_breaks", capture=False)
+        raise ValueError("too much")
+        """
+    assert launch(here, "--", *python(script)).returncode == 1
+    ((run, status),) = runs(here)
+    assert status == "failed"
+    assert run.attempts[0].reason == "ValueError: too much"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_signals_go_on_to_the_command(here: Path, number: signal.Signals) -> None:
+    script = """
+        import signal, sys, time
+        def leave(number, frame):
+            sys.exit(40 + number)
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+            signal.signal(number, leave)
+        print("ready", flush=True)
+        time.sleep(60)
+        """
+    with subprocess.Popen(
+        [sys.executable, "-m", "epochal", "run", "--", *python(script)],
+        cwd=here,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 40 + number
+
+
+def test_a_command_that_was_killed_says_so(here: Path) -> None:
+    done = launch(here, "--", *python("import os; os.kill(os.getpid(), 9)"))
+    assert done.returncode == 128 + signal.SIGKILL
+    ((run, status),) = runs(here)
+    assert status == "killed"
+    assert "signal 9" in run.attempts[0].reason
+
+
+def test_a_python_without_epochal_is_followed_by_its_output_folder(here: Path) -> None:
+    shutil.copy(CURVES / "yolov8n_imgsz96.csv", here / "table.csv")
+    # -I: neither PYTHONPATH nor the user's packages, as in an environment of its own.
+    script = """
+        import pathlib, shutil
+        folder = pathlib.Path("runs/detect/train"); folder.mkdir(parents=True)
+        shutil.copyfile("table.csv", folder / "results.csv")
+        (folder / "args.yaml").write_text("epochs: 12\\nimgsz: 96\\n")
+        """
+    code = textwrap.dedent(script)
+    launch(here, "--name", "v1_apart", "--tags", "x", "--", sys.executable, "-I", "-c", code)
+    ((run, status),) = runs(here)
+    assert status == "finished"
+    assert (run.name, run.tags) == ("v1_apart", ("x",))
+    assert run.metrics["metrics/mAP50-95(B)"].n == 12
+
+
+def test_an_older_folder_is_not_taken_for_the_commands(here: Path) -> None:
+    folder = here / "runs" / "detect" / "train"
+    folder.mkdir(parents=True)
+    shutil.copyfile(CURVES / "yolov8n_imgsz96.csv", folder / "results.csv")
+    old = time.time() - 3600
+    os.utime(folder / "results.csv", (old, old))
+    launch(here, "--", "true")
+    assert runs(here) == []
+
+
+def test_the_users_own_sitecustomize_still_runs(here: Path) -> None:
+    (here / "own").mkdir()
+    (here / "own" / "sitecustomize.py").write_text("import builtins; builtins.OWN = 'yes'\n")
+    done = launch(here, "--", *python("print(OWN)"), PYTHONPATH=str(here / "own"))
+    assert done.stdout == "yes\n"
+
+
+def test_a_framework_is_armed_when_it_is_imported_and_not_before(here: Path) -> None:
+    package = here / "lib" / "ultralytics"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("value = 1\n")
+    script = """
+        import sys
+        assert not any(name.startswith("epochal") for name in sys.modules)
+        import ultralytics
+        print(ultralytics.value, ultralytics.__spec__.loader.__class__.__name__)
+        """
+    done = launch(here, "--", *python(script), PYTHONPATH=str(here / "lib"))
+    # It has no callbacks to arm, which is told only to those who ask.
+    assert done.stdout == "1 SourceFileLoader\n"
+    assert done.stderr == ""
+    strict = launch(here, "--", *python(script), PYTHONPATH=str(here / "lib"), EPOCHAL_STRICT="1")
+    assert "ultralytics is not recorded" in strict.stderr
+
+
+def test_intent_survives_the_environment() -> None:
+    intent = Intent(project="p", name="v1", hypothesis="a, b", tags=("x", "y"))
+    assert Intent.from_environment(intent.environment()) == intent
+    assert Intent.from_environment({}) == Intent()
+    assert intent.arguments() == {
+        "project": "p",
+        "name": "v1",
+        "hypothesis": "a, b",
+        "tags": ("x", "y"),
+    }
