@@ -311,7 +311,7 @@ def test_a_body_is_json_or_nothing(served, kind):  # A41, A55
 
 @pytest.mark.parametrize(
     "token",
-    ["", " ", "null", "x" * 100_000, TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "cоrrect", "0"],
+    ["", " ", "null", "x" * 10_000, TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "cоrrect", "0"],
 )
 def test_what_is_not_the_token_does_not_open(locked, token):  # A33
     bearer = {"authorization": f"Bearer {token}".encode()}

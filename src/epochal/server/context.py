@@ -8,6 +8,7 @@ from epochal.analysis.metrics import Registry
 from epochal.decisions.charter import Charter, in_force
 from epochal.errors import NotFound
 from epochal.lessons.writing import FIELDS
+from epochal.records import Evaluated
 from epochal.registry.aliases import BASELINE, aliases
 from epochal.server.schema.common import Done, RunRef
 from epochal.server.schema.runs import NoteState
@@ -90,6 +91,18 @@ class Context:
             return self.store.run(change.run)
         except NotFound:
             return None
+
+    def is_withheld(self, document: RunDocument, found: Evaluated) -> bool:
+        """Tell whether an evaluation's numbers are not to be shown.
+
+        A look at the test set shows a candidate that does not win the verdict only; whoever saw
+        the number would choose by it.
+        """
+        charter, _ = self.charter(document.project)
+        if found.split != charter.split or charter.reveal_test == "all":
+            return False
+        look = self.service.ledger().look(found.look)
+        return look is None or look.revealed != "number"
 
     def done(self) -> Done:
         """Return that a change was made, and let everybody who listens know soon."""

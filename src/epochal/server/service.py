@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from epochal.datasets.manifest import Manifest
 from epochal.datasets.versions import load_manifest
 from epochal.decisions.charter import Charter
 from epochal.decisions.charter_file import find_toml
+from epochal.decisions.ledger import Ledger
 from epochal.evaluation.detections import Boxes
 from epochal.evaluation.document import Evaluation
 from epochal.evaluation.match_records import MatchRecords
@@ -31,10 +33,12 @@ from epochal.store.blobs import Blobs
 from epochal.store.run_table import RunTable
 from epochal.store.store import Store
 
-__all__ = ["Service"]
+__all__ = ["JournalSizes", "Service", "journal_sizes"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+JournalSizes: TypeAlias = tuple[tuple[str, int], ...]
 
 _READERS = 4
 """Threads that read: NumPy, SQLite and zstd release the interpreter while they work."""
@@ -66,6 +70,7 @@ class Service:
         self._closed = False
         self.poke: Callable[[], None] = lambda: None
         """Tell whoever takes in new records that there are some; the tailer sets it."""
+        self._ledger: tuple[JournalSizes, Ledger] | None = None
         self._tables: dict[tuple[str | None, int], RunTable] = {}
         blobs = Blobs(folder.blobs)
         # Named by their content: what is cached never goes stale.
@@ -96,6 +101,14 @@ class Service:
         with self._lock:
             self._stores.append(store)
         return store
+
+    def ledger(self) -> Ledger:
+        """Return the ledger of test looks as it stands in the journals."""
+        sizes = journal_sizes(self.folder.journal)
+        known = self._ledger
+        if known is None or known[0] != sizes:
+            known = self._ledger = (sizes, Ledger(self.folder))
+        return known[1]
 
     def table(self, project: str | None, charter: Charter, version: int) -> RunTable:
         """Return the run table of a project (None: of all), up to date.
@@ -152,3 +165,12 @@ class Service:
         if context is None:
             context = self._local.context = Context(self.open_store(), self)
         return answer(context, *args, **kwargs)
+
+
+def journal_sizes(folder: Path) -> JournalSizes:
+    """Return names and sizes of the journals in `folder`: they differ after every record."""
+    try:
+        with os.scandir(folder) as entries:
+            return tuple(sorted((e.name, e.stat().st_size) for e in entries))
+    except OSError:
+        return ()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from pathlib import Path
 
 from epochal.server.schema.workspace import ChangeEvent
-from epochal.server.service import Service
+from epochal.server.service import JournalSizes, Service, journal_sizes
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
@@ -42,7 +40,7 @@ class Tailer:
         self._poked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="epochal-tail", daemon=True)
         self._open: dict[str, RunDocument] = {}
-        self._governance: tuple[tuple[str, int], ...] = ()
+        self._governance: JournalSizes = ()
 
     def start(self) -> None:
         """Begin to look. Returns at once; the first look may take long in a large workspace."""
@@ -63,8 +61,8 @@ class Tailer:
         store = self._service.open_store()
         known = store.change
         self._changes.current = known
-        self._governance = _sizes(self._service.folder.journal)
-        for document in store.runs():
+        self._governance = journal_sizes(self._service.folder.journal)
+        for document in store.unfinished():
             self._watch(store, document)
         next_status = 0.0
         while not self._stop.is_set():
@@ -80,7 +78,7 @@ class Tailer:
             self._poked.wait(max(_INTERVAL, 4 * took))
 
     def _look(self, store: Store, known: int, *, statuses: bool) -> int:
-        governance = _sizes(self._service.folder.journal)
+        governance = journal_sizes(self._service.folder.journal)
         store.refresh()
         changed, change = store.changed_since(known)
         for document in changed:
@@ -120,12 +118,3 @@ class Tailer:
                 governance=governance,
             )
         )
-
-
-def _sizes(folder: Path) -> tuple[tuple[str, int], ...]:
-    """Return names and sizes of the journals in `folder`: they differ after every record."""
-    try:
-        with os.scandir(folder) as entries:
-            return tuple(sorted((e.name, e.stat().st_size) for e in entries))
-    except OSError:
-        return ()

@@ -32,16 +32,18 @@ def compare(context: Context, body: CompareQuery) -> ComparisonView:
     charter, _ = context.charter(documents[0].project)
     evaluator = body.evaluator or charter.evaluator
     registry = charter.registry()
+    withheld = [s for s in body.splits if any(_is_withheld(context, d, s) for d in documents)]
+    splits = tuple(split for split in body.splits if split not in withheld)
     comparison = compare_runs(
         context.store,
         documents,
         metric=body.metric or charter.metric,
         registry=registry,
         evaluator=evaluator,
-        splits=body.splits,
+        splits=splits,
     )
     baseline = context.baseline(documents[0].project)
-    columns = [column for split in body.splits for column in _columns(context, documents, split)]
+    columns = [column for split in splits for column in _columns(context, documents, split)]
     return ComparisonView(
         comparison=comparison,
         runs=[context.ref(document) for document in documents],
@@ -53,7 +55,7 @@ def compare(context: Context, body: CompareQuery) -> ComparisonView:
             for point in _latencies(document, _value(document, comparison.metric, columns))
         ],
         lessons=[lesson_view(context, document) for document in documents],
-        warnings=_warnings(documents, body),
+        warnings=_warnings(documents, splits, withheld),
         change=change,
     )
 
@@ -124,14 +126,30 @@ def _latencies(document: RunDocument, value: float | None) -> list[LatencyPoint]
     ]
 
 
-def _warnings(documents: list[RunDocument], query: CompareQuery) -> list[str]:
+def _is_withheld(context: Context, document: RunDocument, split: str) -> bool:
+    return any(
+        isinstance(stamped.body, Evaluated)
+        and stamped.body.split == split
+        and context.is_withheld(document, stamped.body)
+        for stamped in document.evaluations
+    )
+
+
+def _warnings(
+    documents: list[RunDocument], splits: tuple[str, ...], withheld: list[str]
+) -> list[str]:
     found = []
     projects = dict.fromkeys(document.project for document in documents)
     if len(projects) > 1:
         found.append(
             f"The runs are of {len(projects)} projects; the rules of {documents[0].project} hold."
         )
-    if any(split != "val" for split in query.splits) and len(documents) > 2:
+    found += [
+        f"Numbers on {split} are withheld: a look shows a candidate that does not win the "
+        "verdict only."
+        for split in withheld
+    ]
+    if any(split != "val" for split in splits) and len(documents) > 2:
         found.append(
             "Test numbers of several candidates side by side are looks at the test set: "
             "choose on val, confirm on test."

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from epochal.errors import EpochalError, InvalidInput, NotFound
+from epochal.errors import EpochalError, InvalidInput, NotFound, Refused
 from epochal.evaluation.confusion import confusion_matrix
 from epochal.evaluation.detections import Boxes
 from epochal.evaluation.document import Evaluation
@@ -60,6 +60,11 @@ def _find(context: Context, run: str, digest: str) -> tuple[RunDocument, Stamped
     document = context.run(run)
     for stamped in document.evaluations:
         if isinstance(stamped.body, Evaluated) and stamped.body.digest == digest:
+            if context.is_withheld(document, stamped.body):
+                raise Refused(
+                    f"the numbers of {document.name} on {stamped.body.split} are withheld",
+                    "this look at the test set shows the verdict only; see the decision",
+                )
             return document, stamped, context.service.evaluation(digest)
     raise NotFound(f"run {document.name} has no evaluation {digest[:12]!r}")
 

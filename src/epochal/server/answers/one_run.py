@@ -8,7 +8,7 @@ from epochal.analysis.naming import check, suggest
 from epochal.comparison.run_difference import config_difference, parent_of
 from epochal.errors import InvalidInput, Refused
 from epochal.journal.writer import TooLong
-from epochal.records import ImageLogged, Renamed, StopRequested, Tagged, Trashed
+from epochal.records import Evaluated, ImageLogged, Renamed, StopRequested, Tagged, Trashed
 from epochal.server.context import Context, last_epoch, planned_epochs
 from epochal.server.schema.common import Done
 from epochal.server.schema.run import (
@@ -31,7 +31,7 @@ from epochal.server.schema.run import (
     TrashEdit,
     UsedDataset,
 )
-from epochal.store.documents import RunDocument
+from epochal.store.documents import RunDocument, Stamped
 
 __all__ = [
     "check_name",
@@ -60,7 +60,9 @@ def run(context: Context, run: str) -> RunDetail:
     last = document.attempts[-1] if document.attempts else None
     header = context.store.writer_header(last.writer) if last and last.writer else None
     return RunDetail(
-        document=msgspec.structs.replace(document, images=[]),
+        document=msgspec.structs.replace(
+            document, images=[], evaluations=_shown(context, document)
+        ),
         status=context.store.status(document),
         seconds=document.duration,
         epoch=last_epoch(document),
@@ -77,6 +79,16 @@ def run(context: Context, run: str) -> RunDetail:
         images=len(document.images),
         change=change,
     )
+
+
+def _shown(context: Context, document: RunDocument) -> list[Stamped]:
+    """Return the run's evaluations without numbers that are withheld."""
+    return [
+        msgspec.structs.replace(stamped, body=msgspec.structs.replace(stamped.body, metrics={}))
+        if isinstance(stamped.body, Evaluated) and context.is_withheld(document, stamped.body)
+        else stamped
+        for stamped in document.evaluations
+    ]
 
 
 def _children(context: Context, parents: list[RunDocument]) -> list[RunDocument]:
