@@ -21,7 +21,6 @@ from epochal.cli.common import (
     json_option,
     open_store,
     print_json,
-    progress,
     project_option,
     run_name,
     workspace_option,
@@ -148,8 +147,7 @@ def latency_command(
                 threads=threads,
             )
             subjects = [side.subject(runner or "", python) for side in sides]
-            with progress("measuring", unit="calls") as advance:
-                documents = measure(subjects, protocol, progress=advance)
+            documents = measure(subjects, protocol, progress=_advance)
         recorded = tuple(
             side.record(document)
             for side, document in zip(sides, documents, strict=True)
@@ -165,6 +163,16 @@ def latency_command(
             print_json(outcome)
         else:
             _draw(outcome, sides, charter)
+
+
+def _advance(done: int, total: int) -> None:
+    """Say how far it is, seldom: a bar that redraws itself would disturb what it measures."""
+    if not sys.stderr.isatty():
+        return
+    if done == total:
+        click.echo("\r\033[K", nl=False, err=True)
+    elif done == 1 or done * 20 // total != (done - 1) * 20 // total:
+        click.echo(f"\rmeasuring {done * 100 // total:3} %", nl=False, err=True)
 
 
 class _Side:
