@@ -21,7 +21,7 @@ from epochal.journal.writer import Writer
 from epochal.records import GOVERNANCE, AnyBody, Header, Opened, Purged, Status
 from epochal.store.blobs import Blobs
 from epochal.store.database import Database, index_path
-from epochal.store.documents import RunDocument, keep_foreign
+from epochal.store.documents import Attempt, RunDocument, keep_foreign
 from epochal.store.ingest import Ingest, IngestReport, decode_body, decode_header
 from epochal.store.liveness import status_of
 from epochal.store.points import PointStore
@@ -35,6 +35,15 @@ _OPEN_JOURNALS = 128
 """Journals that a store keeps open for writing."""
 
 _decode_document = msgspec.json.Decoder(RunDocument).decode
+
+
+class _Endings(msgspec.Struct):
+    """The part of a document that says how its attempts ended: read without the rest."""
+
+    attempts: list[Attempt] = []
+
+
+_decode_endings = msgspec.json.Decoder(_Endings).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +329,14 @@ class Store:
             f"SELECT COUNT(*) FROM run WHERE 1{in_trash}{of_project}", parameters
         )
         return int(found[0][0])
+
+    def unfinished(self) -> list[RunDocument]:
+        """Return the runs whose last attempt has not said how it ended."""
+        return [
+            _decode_document(text)
+            for (text,) in self._db.rows("SELECT document FROM run ORDER BY created, id")
+            if not any(a.status for a in _decode_endings(text).attempts[-1:])
+        ]
 
     @property
     def change(self) -> int:
