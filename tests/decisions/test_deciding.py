@@ -86,6 +86,27 @@ def test_numbers_alone_never_win(workshop, base):
     assert found.next == ("epochal evaluate v2_imgsz_1024 --split val",)
 
 
+def test_numbers_of_several_seeds_lean_but_do_not_win(workshop):
+    curves = iter(range(100))
+
+    def train(name, skill, seed, imgsz):
+        return workshop.run(
+            name,
+            config={"imgsz": imgsz, "seed": seed},
+            val=Model(skill, 100 * imgsz + seed, 4).run(VAL),
+            curve=(0.1, 0.2 + next(curves) / 100),
+            keep_records=False,
+        )
+
+    base, *_ = (train(f"v1_seed_{s}", 1.0, s, 640) for s in range(3))
+    candidate, *_ = (train(f"v2_seed_{s}", 1.8, s, 1024) for s in range(3))
+    gate = verdict(workshop, candidate, base).gates[0]
+    assert (gate.outcome, gate.evidence["level"]) == ("unknown", "E1")
+    assert gate.evidence["welch"]["seeds"] == [3, 3]
+    assert gate.evidence["welch"]["delta"] > 0
+    assert any("3 and 3 seeds" in line for line in gate.details)
+
+
 def test_other_conditions_of_measuring_are_invalid_and_named(workshop, base):
     candidate = workshop.run("v2_conf", config={"imgsz": 1024})
     workshop.evaluate(candidate.id, BETTER.run(VAL), "val", protocol={"conf": 0.25})

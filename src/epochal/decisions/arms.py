@@ -166,29 +166,25 @@ def gather(
             arms.notes.append(
                 f"nothing ties the evaluation of {side[0].run.name} to its weights: no digest"
             )
-    if not arms.has_records:
-        return arms
+    with_records = arms.has_records
     for run, side in ((baseline, arms.baseline), (candidate, arms.candidate)):
-        found_replicates = replicates(store, run, others, metric, registry)
-        for name in found_replicates.pseudo:
+        same_recipe = replicates(store, run, others, metric, registry)
+        for name in same_recipe.pseudo:
             arms.notes.append(f"{name} is no replicate of {run.name}: their curves are identical")
-        for other in found_replicates.runs[1:]:
+        for other in same_recipe.runs[1:]:
             more = measured(store, other, split, evaluator, fingerprint)
-            if isinstance(more, Measured) and any(
-                more.evaluation.matches == seen.evaluation.matches for seen in side
-            ):
+            if isinstance(more, Missing) or more.evaluation.fingerprint != fingerprint:
+                continue
+            if with_records and (more.records is None or _unlike(own.records, more.records)):
+                continue
+            if any(more.evaluation.metrics == seen.evaluation.metrics for seen in side):
                 arms.notes.append(
                     f"{other.name} is no replicate of {run.name}: their results are identical"
                 )
-            elif (
-                isinstance(more, Measured)
-                and more.records is not None
-                and more.evaluation.fingerprint == fingerprint
-                and not _unlike(own.records, more.records)
-            ):
-                side.append(more)
-                if other.trashed:
-                    arms.notes.append(f"{other.name} counts as a replicate although in the trash")
+                continue
+            side.append(more)
+            if other.trashed:
+                arms.notes.append(f"{other.name} counts as a replicate although in the trash")
     if own.records is not None:
         if own.records.groups:
             clips = len(set(own.records.groups))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import fmean, variance
 from typing import Any
 
 import msgspec
@@ -201,6 +203,14 @@ def _by_numbers(arms: Arms, charter: Charter, metric: Metric) -> Gate:
             ),
             next=() if won else ("try another change",),
         )
+    details = [*arms.notes]
+    if seeds := _seeds_alone(arms):
+        evidence |= {"level": "E1", "welch": seeds}
+        details.append(
+            f"{seeds['seeds'][1]} and {seeds['seeds'][0]} seeds: a mean difference of "
+            f"{format_gain(metric, seeds['delta'])}, standard error "
+            f"{format_gain(metric, seeds['se']).lstrip('+')}, on these very images"
+        )
     return Gate(
         number=1,
         name=NAME,
@@ -209,7 +219,26 @@ def _by_numbers(arms: Arms, charter: Charter, metric: Metric) -> Gate:
         sentence=f"{shown}, leaning {'to a win' if gain > 0 else 'against one'}: without match "
         "records nobody can tell it from noise",
         evidence=evidence,
-        details=tuple(arms.notes),
+        details=tuple(details),
         next=arms.commands(without_records=True)
         or (f"decide on mAP50-95: {metric.name} has no per-image records",),
     )
+
+
+def _seeds_alone(arms: Arms) -> dict[str, Any]:
+    """Return Welch's comparison of at least three seeds a side; empty with fewer.
+
+    It holds for these images alone: how much another set would change, numbers do not tell.
+    """
+    values = [
+        [v for m in side if (v := m.evaluation.metrics.get(arms.metric)) is not None]
+        for side in (arms.baseline, arms.candidate)
+    ]
+    if min(map(len, values)) < 3:
+        return {}
+    before, after = values
+    return {
+        "seeds": [len(before), len(after)],
+        "delta": fmean(after) - fmean(before),
+        "se": math.sqrt(variance(before) / len(before) + variance(after) / len(after)),
+    }
