@@ -22,6 +22,7 @@ __all__ = ["coco_shapes", "read_coco"]
 
 _MAX_BYTES = 4 << 30
 _MAX_SHOWN = 50
+_REMEDY = "A COCO annotation file has the keys images, annotations and categories"
 
 
 class _Image(msgspec.Struct):
@@ -110,15 +111,20 @@ def read_coco(path: str | os.PathLike[str], images: str | os.PathLike[str] = "")
     return found
 
 
-def coco_shapes(path: str | os.PathLike[str]) -> dict[str, list[Shape]]:
+def coco_shapes(content: bytes, name: str) -> dict[str, list[Shape]]:
     """Return file name -> its shapes, in shares of the image; without sizes, in pixels.
+
+    Parameters
+    ----------
+    content
+        Of a COCO JSON called `name`.
 
     Raises
     ------
     InvalidInput
-        The file is no COCO JSON.
+        It is no COCO JSON.
     """
-    document = _load(Path(path))
+    document = _parse(content, name)
     names = [c.name for c in sorted(document.categories, key=lambda c: c.id)]
     number = {c.id: names.index(c.name) for c in document.categories}
     images = {image.id: image for image in document.images}
@@ -139,17 +145,22 @@ def coco_shapes(path: str | os.PathLike[str]) -> dict[str, list[Shape]]:
 
 
 def _load(file: Path) -> _Document:
-    remedy = "A COCO annotation file has the keys images, annotations and categories"
     try:
         if file.stat().st_size > _MAX_BYTES:
-            raise InvalidInput(f"{file}: too large for an annotation file", remedy)
-        return _decode(file.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+            raise InvalidInput(f"{file}: too large for an annotation file", _REMEDY)
+        content = file.read_bytes()
     except FileNotFoundError:
         raise InvalidInput(f"{file}: does not exist", "Check the path") from None
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be read ({error.strerror})") from error
-    except msgspec.MsgspecError as error:
-        raise InvalidInput(f"{file}: not a COCO annotation file ({error})", remedy) from error
+    return _parse(content, str(file))
+
+
+def _parse(content: bytes, name: str) -> _Document:
+    try:
+        return _decode(content.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{name}: not a COCO annotation file ({error})", _REMEDY) from error
 
 
 def _split_of(file: Path, files: int) -> str:

@@ -59,6 +59,8 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """What the next scan of the same dataset should be given."""
     read: int
     """How many files had to be read; the others were known."""
+    files: dict[str, str]
+    """Path in the manifest -> the file that was opened for it."""
 
 
 def scan(
@@ -122,6 +124,7 @@ def scan(
             tuple(orphan_labels(data, set(files))) if isinstance(data, DataYaml) else ()
         ),
         cache=_remember(data.rules, readings, started),
+        files={listed.path: listed.file for listed in listing.images},
         read=sum(reading.files_read for reading in readings.values()),
     )
 

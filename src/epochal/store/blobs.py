@@ -13,7 +13,7 @@ from typing import BinaryIO
 from epochal.errors import Damaged, InvalidInput, NotFound
 from epochal.journal.folder import make_directory
 
-__all__ = ["Blobs", "artifact_key", "digest_of", "digest_of_file"]
+__all__ = ["Blobs", "artifact_key", "digest_of", "digest_of_file", "reflink"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of another file, copy on write
@@ -100,7 +100,7 @@ class Blobs:
         The digest is that of the copy: a file that changes meanwhile cannot get a wrong name.
         """
         with source.open("rb") as original, self._temporary() as (temporary, file):
-            if not _reflink(original, file):
+            if not reflink(original, file):
                 shutil.copyfileobj(original, file, _PIECE)
             file.flush()
             digest = digest_of_file(temporary)
@@ -164,7 +164,8 @@ class _Temporary:
         self.path.unlink(missing_ok=True)
 
 
-def _reflink(source: BinaryIO, target: BinaryIO) -> bool:
+def reflink(source: BinaryIO, target: BinaryIO) -> bool:
+    """Let `target` share the extents of `source`, copy on write; whether the file system can."""
     try:
         import fcntl
 
