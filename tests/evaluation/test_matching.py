@@ -102,7 +102,9 @@ def test_area_ignores_objects_and_unmatched_detections_outside():
     small, large = (0.0, 0.0, 10.0, 10.0), (100.0, 100.0, 200.0, 200.0)
     pred = [(0.9, small), (0.8, large), (0.7, (300.0, 300.0, 400.0, 400.0))]
     records = match(boxes([small, large], pred), area=SMALL)
-    assert flags(records) == ([True, False, False], [False, True, True])
+    assert flags(records) == ([True], [False])
+    assert records.n_truth[0] == 1
+    assert records.n_ignored[0] == 1
     assert not records.agnostic_iou
 
 

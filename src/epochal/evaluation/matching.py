@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -108,7 +108,8 @@ def match(
         In 0..1, rising.
     area
         Objects whose `truth_area` (px²) lies outside are ignored, as are unmatched detections
-        whose box lies outside. Only `ALL` has a class-agnostic match.
+        whose box lies outside; those that count at no threshold are left out of the records.
+        Only `ALL` has a class-agnostic match.
     agnostic_iou
         0 omits the class-agnostic match.
 
@@ -165,7 +166,13 @@ class Matcher:
         self._img, self._cls = boxes.pred_img[self._order], boxes.pred_cls[self._order]
         self._group = self._img.astype(np.int64) * len(boxes.classes) + self._cls
         self._late = _beyond(self._img, self._group, max_detections)
-        self._final = np.lexsort((-boxes.pred_score[self._order], self._cls))
+        score = boxes.pred_score[self._order]
+        self._final = np.lexsort((-score, self._cls))  # the order of match records
+        self._columns: dict[str, Any] = {
+            "img": self._img[self._final],
+            "cls": self._cls[self._final],
+            "score": score[self._final],
+        }
         floor = float(self._levels[0])
         if agnostic_iou:
             floor = min(floor, float(np.nextafter(agnostic_iou, 1)))
@@ -176,39 +183,48 @@ class Matcher:
         self._agnostic = self._match_agnostic(countable) if agnostic_iou else None
 
     def match(self, area: tuple[float, float] = ALL) -> MatchRecords:
-        """Return the matches where only objects within `area` (px²) count."""
+        """Return the matches where only objects within `area` (px²) count.
+
+        Except for `ALL`, detections that count at no threshold are left out.
+        """
         boxes, levels = self._boxes, self._levels
-        outside_truth = (boxes.truth_area < area[0]) | (boxes.truth_area > area[1])
-        ignored_truth = boxes.truth_crowd | outside_truth
+        outside = (boxes.truth_area < area[0]) | (boxes.truth_area > area[1])
+        ignored_truth = boxes.truth_crowd | outside
         rows, taken, _ = _assign(
             self._pairs, self._group, levels, ignored_truth, repeatable=boxes.truth_crowd
         )
-        p = len(self._order)
-        tp, ignored = np.zeros((p, len(levels)), np.bool_), np.zeros((p, len(levels)), np.bool_)
-        tp[rows] = (taken >= 0) & ~ignored_truth[taken]
-        ignored[rows] = (taken >= 0) & ignored_truth[taken]
-        ignored[self._late] = True
+        hit = (taken >= 0) & ~ignored_truth[taken]
+        kept = np.ones(len(self._order), np.bool_)
         if area != ALL:
-            pred_area = area_of(boxes.pred_xyxy)[self._order]
-            outside = (pred_area < area[0]) | (pred_area > area[1])
-            ignored |= outside[:, None] & ~tp
-        agnostic = self._agnostic if area == ALL else None
-        final = self._final
+            pred_area = area_of(boxes.pred_xyxy)
+            kept = ((pred_area >= area[0]) & (pred_area <= area[1]))[self._order]
+        within = kept[rows]
+        kept[rows] |= hit.any(axis=1)  # outside, whatever is no true positive is ignored
+        final = kept[self._final]
+        place = np.empty(len(kept), np.intp)
+        place[self._final] = np.cumsum(final) - 1
+        shape = (int(np.count_nonzero(final)), len(levels))
+        tp, ignored = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+        ignored[place[self._late & kept]] = True
+        matched = kept[rows]
+        at = place[rows[matched]]
+        tp[at] = hit[matched]
+        ignored[at] = np.where(within[:, None], (taken >= 0) & ~hit, ~hit)[matched]
+        columns = {name: values[final] for name, values in self._columns.items()}
+        if area == ALL and self._agnostic is not None:
+            gt_class, iou = self._agnostic
+            columns |= {"gt_class": gt_class[self._final], "iou": iou[self._final]}
+            columns |= {"agnostic_iou": self._agnostic_iou}
         return MatchRecords(
             images=boxes.images,
             classes=boxes.classes,
             groups=boxes.groups,
             evaluator=EPOCHAL,
             thresholds=self._thresholds,
-            img=self._img[final],
-            cls=self._cls[final],
-            score=boxes.pred_score[self._order][final],
-            tp=tp[final],
-            ignored=ignored[final],
-            gt_class=agnostic[0][final] if agnostic else np.zeros(0, np.int32),
-            iou=agnostic[1][final] if agnostic else np.zeros(0),
-            agnostic_iou=self._agnostic_iou if agnostic else 0.0,
+            tp=tp,
+            ignored=ignored,
             max_detections=self._max_detections,
+            **columns,
             **count_truth(boxes.truth_img, boxes.truth_cls, ignored_truth),
         )
 
