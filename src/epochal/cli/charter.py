@@ -65,7 +65,7 @@ def apply_command(
     as_json: bool,
 ) -> None:
     """Put what epochal.toml proposes in force, with a reason that stays."""
-    from epochal.decisions.charter import apply, charter_differences, in_force
+    from epochal.decisions.charter import apply, history
     from epochal.decisions.charter_file import find_toml, read_toml
 
     file = file or find_toml(Path.cwd())
@@ -74,9 +74,8 @@ def apply_command(
     proposed = read_toml(file)
     with open_store(workspace) as store:
         name = project or proposed.project
-        before, version = in_force(store, name)
-        changed = charter_differences(before, proposed) if version else ()
         state = apply(store, name, proposed, reason)
+        changed = history(store, name)[-1].changes
     if as_json:
         print_json(state)
         return

@@ -116,6 +116,6 @@ def draw_decisions(console: Console, made: Sequence[Made], names: Mapping[str, s
             names.get(one.candidate, one.candidate[:8]),
             names.get(one.baseline or "", (one.baseline or "–")[:8]),
             str(one.charter or "–"),
-            one.author,
+            one.author.partition(" <")[0],
         )
     console.print(table)

@@ -103,7 +103,7 @@ def decide(
         kind=kind,
         sentence=_sentence(candidate, baseline, gates, kind, overridden),
         gates=gates,
-        next=() if kind == "" else _next(gates),
+        next=_next(gates, kind),
         candidate=_reference(candidate),
         baseline=_reference(baseline) if baseline else None,
         change=change,
@@ -342,8 +342,10 @@ def _sentence(
     return f"{kind}: {what}"
 
 
-def _next(gates: tuple[Gate, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(line for gate in gates for line in gate.next))
+def _next(gates: tuple[Gate, ...], kind: Kind) -> tuple[str, ...]:
+    """Return what would change the verdict: a candidate that has lost needs no more evidence."""
+    deciding = (gate for gate in gates if kind and gate.kind == kind)
+    return tuple(dict.fromkeys(line for gate in deciding for line in gate.next))
 
 
 def _preregistration(store: Store, run: RunDocument, version: int) -> Preregistration:
