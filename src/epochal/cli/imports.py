@@ -53,8 +53,8 @@ def import_ultralytics(
       epochal import ultralytics runs/detect/*
 
     Epochs, arguments, weights, plots and, where the data is still here, predictions. Nothing is
-    unpickled. A folder given as runs/detect stands for those in it. Exit code 2 where nothing
-    could be taken in.
+    unpickled. A folder given as runs/detect stands for those in it. Exit code 2 where none of
+    them is a training's.
     """
     from epochal.interop.importing import ImportReport
     from epochal.interop.ultralytics import import_folder
@@ -63,6 +63,7 @@ def import_ultralytics(
     intent = {"project": project, "parent": parent, "dataset": dataset, "group": group}
     named = tuple(tag for tag in (part.strip() for part in tags.split(",")) if tag)
     reports: list[ImportReport] = []
+    refused = 0
     places = list(dict.fromkeys(place for folder in folders for place in _trainings(folder)))
     if not places:
         raise InvalidInput(
@@ -74,6 +75,7 @@ def import_ultralytics(
             try:
                 reports.append(import_folder(place, workspace=root, tags=named, **intent))
             except EpochalError as error:
+                refused += 1
                 left_out = (f"{error.message}. {error.remedy}",)
                 reports.append(
                     ImportReport(system="ultralytics", source=str(place), left_out=left_out)
@@ -83,8 +85,8 @@ def import_ultralytics(
         print_json(reports)
     else:
         draw_reports(reports)
-    if not any(report.runs for report in reports):
-        sys.exit(2 if len(places) == sum(bool(r.left_out or r.problems) for r in reports) else 0)
+    if refused == len(places):
+        sys.exit(2)
 
 
 @import_command.command("tensorboard")
