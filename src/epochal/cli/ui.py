@@ -71,7 +71,7 @@ def ui_command(
         if open_page:
             click.launch(url)
 
-    serve(folder, listening, allowed, ready=ready)
+    serve(folder, listening, allowed, url=address.url, ready=ready)
 
 
 def _own_names(host: str) -> tuple[str, ...]:

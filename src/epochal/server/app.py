@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from epochal.server import openapi
@@ -23,6 +23,7 @@ from epochal.server.problems import problem, problem_of
 from epochal.server.security import Guard, Policy
 from epochal.server.service import Service
 from epochal.server.tailer import Tailer
+from epochal.server.wires import mounts
 
 __all__ = ["create_app"]
 
@@ -33,15 +34,15 @@ def create_app(
     service: Service,
     policy: Policy | None = None,
     *,
-    wires: Mapping[str, ASGIApp] | None = None,
+    url: str = "",
     heartbeat: float = 15.0,
 ) -> ASGIApp:
     """Return the application that serves a workspace.
 
     Parameters
     ----------
-    wires
-        Other systems' protocols by the path that they are mounted at, behind the same guard.
+    url
+        Where the page is, for clients that print a link to their run.
     heartbeat
         Seconds of silence after which a stream of events carries a comment.
     """
@@ -64,7 +65,7 @@ def create_app(
             routes.append(Route(PREFIX + operation.path, _events(service.changes, heartbeat)))
         else:
             routes.append(route_of(operation, handler(operation.name), service))
-    routes += [Mount(path, app) for path, app in (wires or {}).items()]
+    routes += mounts(service, (lambda run: f"{url}run?id={run}") if url else None)
     routes.append(Route("/{path:page}", Pages().answer))
     app = Starlette(
         routes=routes,

@@ -18,7 +18,6 @@ from epochal.journal.folder import Folder
 from epochal.server.app import create_app
 from epochal.server.security import Policy, is_loopback
 from epochal.server.service import Service
-from epochal.server.wires import wires_of
 
 __all__ = ["PORT", "Address", "listen", "new_token", "serve"]
 
@@ -120,17 +119,20 @@ def serve(
     listening: socket.socket,
     allowed: Policy,
     *,
+    url: str = "",
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve the workspace until the process is asked to end.
 
     Parameters
     ----------
+    url
+        Where the page is, for clients that print a link to their run.
     ready
         Called once requests are answered.
     """
     service = Service(folder)
-    app = create_app(service, allowed, wires=wires_of(service))
+    app = create_app(service, allowed, url=url)
     config = uvicorn.Config(
         app,
         http="h11",

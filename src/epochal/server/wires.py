@@ -1,38 +1,60 @@
-"""Other systems' protocols, mounted: where each is found, and its way to the workspace."""
+"""Other systems' protocols, mounted: an unmodified client records here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
 
-from starlette.types import ASGIApp
+from starlette.routing import Mount
 
-from epochal.interop.mlflow.wire import PREFIXES, mlflow_app
+from epochal.interop.mlflow.wire import PREFIXES as MLFLOW
+from epochal.interop.mlflow.wire import mlflow_app
+from epochal.interop.ultralytics.wire import PREFIXES as PLATFORM
+from epochal.interop.ultralytics.wire import platform_app
+from epochal.server.context import Context
 from epochal.server.service import Service
 from epochal.store.store import Store
 
-__all__ = ["wires_of"]
+__all__ = ["mounts"]
 
 R = TypeVar("R")
 
 
+def mounts(service: Service, page_of: Callable[[str], str] | None = None) -> list[Mount]:
+    """Return the routes of all foreign protocols over a workspace.
+
+    They stand behind the same guard as everything else. A client that needs a token sends it as
+    its own: ``MLFLOW_TRACKING_TOKEN``, ``ULTRALYTICS_API_KEY``.
+
+    Parameters
+    ----------
+    page_of
+        Returns the address of a run's page, for clients that print it.
+    """
+    gate = _Gate(service)
+    mlflow, platform = mlflow_app(gate), platform_app(gate, page_of)
+    return [
+        *(Mount(prefix, mlflow) for prefix in MLFLOW),
+        *(Mount(prefix, platform) for prefix in PLATFORM),
+    ]
+
+
 class _Gate:
-    """The service, seen by a protocol that knows stores only (`epochal.interop.serving.Gate`)."""
+    """The way to the workspace that `epochal.interop.serving.Gate` asks for."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def read(self, answer: Callable[[Store], R]) -> R:
-        return await self._service.read(lambda context: answer(context.store))
+        """Call ``answer(store)`` in a thread that reads."""
+        return await self._service.read(_with_store, answer)
 
     async def write(self, answer: Callable[[Store], R]) -> R:
-        found = await self._service.write(lambda context: answer(context.store))
-        self._service.poke()  # pages that look at it are told at once
+        """Call ``answer(store)`` in the thread that writes."""
+        found = await self._service.write(_with_store, answer)
+        self._service.poke()
         return found
 
 
-def wires_of(service: Service) -> dict[str, ASGIApp]:
-    """Return the applications of other systems by the path that they are mounted at."""
-    gate = _Gate(service)
-    mlflow = mlflow_app(gate)
-    return dict.fromkeys(PREFIXES, mlflow)
+def _with_store(context: Context, answer: Callable[[Store], R]) -> R:
+    return answer(context.store)
