@@ -250,6 +250,30 @@ def test_scalars():
             build_scalars(metrics, split="test", dataset="d")
 
 
+def test_numbers_of_another_evaluator(tmp_path, dataset):
+    numbers = write(tmp_path / "numbers.json", {"mAP50-95": 0.4, "evaluator": "mmdet/3.3"})
+    evaluation, records, boxes = evaluate_files(dataset / "data.yaml", numbers)
+    assert (records, boxes) == (None, None)
+    assert evaluation.metrics == {"mAP50-95": 0.4}
+    assert (evaluation.evaluator, evaluation.images) == ("mmdet/3.3", 6)
+    write(numbers, {"mAP50-95": 0.4, "note": "text"})
+    with pytest.raises(InvalidInput, match="not readable as COCO JSON"):
+        evaluate_files(dataset / "data.yaml", numbers)
+
+
+def test_coco_is_identified_as_its_dataset_is_tagged(dataset, boxes, tmp_path):
+    from epochal.datasets import scan
+
+    truth, results = to_coco(boxes)
+    folder = dataset / "images" / "val"
+    paths = write(folder / "val.json", truth), write(tmp_path / "results.json", results)
+    evaluation, _, found = evaluate_files(*paths)
+    manifest = scan(paths[0]).manifest
+    assert evaluation.dataset_digest == manifest.digest
+    assert evaluation.split_digest == manifest.splits["val"].digest
+    assert len(set(found.digests)) == 6
+
+
 def test_ultralytics_own_predictions_file_shape(tmp_path, dataset, predictions):
     rows = json.loads((predictions / "predictions.json").read_text())
     for row in rows:

@@ -104,6 +104,20 @@ class TestCoco:
 
         assert np.array_equal(read_coco(*coco(change)).pred_img, read_coco(*coco()).pred_img)
 
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_ultralytics_counts_categories_its_own_way(self, coco, first):
+        def change(truth, results):
+            for row in (*truth["annotations"], *results):
+                row["category_id"] += 1 - first
+            for row in truth["categories"]:
+                row["id"] += 1 - first
+            for row in results:
+                row["file_name"] = truth["images"][row["image_id"]]["file_name"]
+                row["category_id"] += 2 * first - 1
+
+        expected = read_coco(*coco())
+        assert np.array_equal(read_coco(*coco(change)).pred_cls, expected.pred_cls)
+
     def test_images_of_one_video_are_a_group(self, coco):
         def change(truth, results):
             for row in truth["images"]:
@@ -202,14 +216,14 @@ class TestUltralyticsPredictions:
     def test_ambiguous_categories_are_refused(self, tmp_path, truth):
         path = self.write(tmp_path, truth, 0, classes={1})
         rows = json.loads(path.read_text())[:3]
-        with pytest.raises(InvalidInput, match=r"may count from 0 .* or from 1 .*first-category"):
+        with pytest.raises(InvalidInput, match=r"counted from 0 .* or counted from 1 .*first-cat"):
             read_coco_predictions(write(path, rows), truth)
 
     def test_one_more_category_than_classes(self, tmp_path, truth):
         path = self.write(tmp_path, truth, 0)
         rows = json.loads(path.read_text())
         rows[0]["category_id"] = 3
-        with pytest.raises(InvalidInput, match="0 and 3, one more than the 3 classes"):
+        with pytest.raises(InvalidInput, match=r"category_id \d is not among the 3 classes"):
             read_coco_predictions(write(path, rows), truth)
 
     def test_a_name_that_two_images_have(self, tmp_path, truth):

@@ -6,6 +6,7 @@ import csv
 import math
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from epochal.errors import InvalidInput
@@ -24,6 +25,7 @@ __all__ = [
     "build_scalars",
     "is_classification",
     "read_classification",
+    "read_scalars",
 ]
 
 CLASSIFICATION = "epochal/classification"
@@ -172,6 +174,22 @@ def build_scalars(
         metrics=known,
         **described,
     )
+
+
+def read_scalars(path: Path) -> dict[str, Any] | None:
+    """Return the metrics of a JSON file ``{"mAP50-95": 0.41, ..., "evaluator": "mmdet/3.3"}``.
+
+    None if it is anything else, such as COCO results.
+    """
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None  # whoever reads it as boxes says what is wrong
+    if not isinstance(found, dict) or not found:
+        return None
+    numbers = [value for name, value in found.items() if name != "evaluator"]
+    plain = all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers)
+    return found if plain and numbers else None
 
 
 def is_classification(ground_truth: Path, predictions: Path) -> bool:

@@ -70,11 +70,15 @@ class _Results(msgspec.Struct):
 _UNKNOWN, _SEVERAL = -2, -1
 
 
-def read_coco(truth: str | Path, results: str | Path) -> Boxes:
+def read_coco(
+    truth: str | Path, results: str | Path, *, first_category: int | None = None
+) -> Boxes:
     """Return the boxes of a COCO ground-truth file and a results file.
 
-    An entry belongs to the image of its ``image_id``; where it states a ``file_name`` that the
-    ground truth has too, to that image, for Ultralytics numbers images by their names.
+    Entries name images and categories by the ids of the ground truth. Ultralytics does neither:
+    it adds a ``file_name``, numbers images by their names and classes in their order. Where
+    entries have a ``file_name`` that the ground truth has too, that is their image, and which ids
+    the categories have is read as by `read_coco_predictions`.
 
     Raises
     ------
@@ -94,7 +98,13 @@ def read_coco(truth: str | Path, results: str | Path) -> Boxes:
                 f"in the ground truth {names[category.id]!r}",
                 "Are these predictions for another class list?",
             )
-    return _with_results(path, rows, boxes, _by_name(boxes) | ids, _category_index(dataset))
+    images = _by_name(boxes) | ids
+    readings = {"those of the ground truth": _category_index(dataset)}
+    if first_category is not None:
+        readings = _counted(boxes, first_category)
+    elif any(row.file_name for row in rows):
+        readings |= _counted(boxes, 0, 1)
+    return _with_results(path, rows, boxes, images, _fitting(path, rows, boxes, images, readings))
 
 
 def read_coco_truth(path: str | Path) -> Boxes:
@@ -153,9 +163,8 @@ def read_coco_predictions(
     if categories is None and named and {c.name for c in named} <= set(truth.classes):
         categories = {category.id: truth.classes.index(category.name) for category in named}
     if categories is None:
-        if first_category is None:
-            first_category = _first_category(path, rows, truth, images)
-        categories = {index + first_category: index for index in range(len(truth.classes))}
+        readings = _counted(truth, *((0, 1) if first_category is None else (first_category,)))
+        categories = _fitting(path, rows, truth, images, readings)
     return _with_results(path, rows, truth, images, categories)
 
 
@@ -182,35 +191,49 @@ def _stem(path: PurePosixPath) -> str:
     return path.stem
 
 
-def _first_category(
-    path: Path, rows: Sequence[_Result], truth: Boxes, images: Mapping[int | str, int]
-) -> int:
-    """Return the id, 0 or 1, that the file gives to the first class."""
+def _counted(truth: Boxes, *firsts: int) -> dict[str, dict[int, int]]:
+    """Return the readings in which the ids of the classes count up from 0 or 1."""
     k = len(truth.classes)
-    ids = {row.category_id for row in rows}
-    remedy = "State it: the first class has category id 0 or 1 (--first-category)"
-    if 0 in ids and k in ids:
-        raise InvalidInput(
-            f"{path} has category ids 0 and {k}, one more than the {k} classes",
-            "Are these predictions for another class list?",
+    return {f"counted from {first}": {i + first: i for i in range(k)} for first in firsts}
+
+
+def _fitting(
+    path: Path,
+    rows: Sequence[_Result],
+    truth: Boxes,
+    images: Mapping[int | str, int],
+    readings: Mapping[str, Mapping[int, int]],
+) -> Mapping[int, int]:
+    """Return the reading of the category ids that the file shows: id -> class.
+
+    The one that has all ids; of several that differ, the one by which far more boxes match.
+    """
+    ids = sorted({row.category_id for row in rows})
+    possible: dict[tuple[int, ...], str] = {}
+    for name, reading in readings.items():
+        if all(id_ in reading for id_ in ids):
+            possible.setdefault(tuple(reading[id_] for id_ in ids), name)
+    if len(possible) < 2:
+        # Where none has all ids, the first says which entry is wrong.
+        return readings[next(iter(possible.values()), next(iter(readings)))]
+    found = {
+        name: int(
+            match(
+                _with_results(path, rows, truth, images, readings[name]),
+                thresholds=(0.5,),
+                agnostic_iou=0,
+            ).tp.sum()
         )
-    if 0 in ids or not ids:
-        return 0
-    if k in ids or max(ids) > k:
-        return 1
-    found = []
-    for first in (0, 1):
-        categories = {index + first: index for index in range(k)}
-        boxes = _with_results(path, rows, truth, images, categories)
-        found.append(int(match(boxes, thresholds=(0.5,), agnostic_iou=0).tp.sum()))
-    best = int(found[1] > found[0])
-    if found[best] < _TELLING or found[best] < _TIMES * found[1 - best]:
+        for name in possible.values()
+    }
+    best, second = sorted(found, key=lambda name: found[name], reverse=True)[:2]
+    if found[best] < _TELLING or found[best] < _TIMES * found[second]:
         raise InvalidInput(
-            f"{path}: category ids {min(ids)}..{max(ids)} may count from 0 ({found[0]} boxes then "
-            f"match the ground truth) or from 1 ({found[1]})",
-            remedy,
+            f"{path}: category ids {ids[0]}..{ids[-1]} may be {best} ({found[best]} boxes then "
+            f"match the ground truth) or {second} ({found[second]})",
+            "State the id of the first class, 0 or 1 (--first-category)",
         )
-    return best
+    return readings[best]
 
 
 def _results(path: Path) -> tuple[list[_Result], list[_Category]]:

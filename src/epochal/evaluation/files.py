@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,13 @@ from epochal.datasets.scanning import scan
 from epochal.datasets.yolo import label_file, read_data_yaml
 from epochal.errors import InvalidInput, NotFound
 from epochal.evaluation.build import build_evaluation
-from epochal.evaluation.classification import is_classification, read_classification
+from epochal.evaluation.classification import (
+    SCALARS,
+    build_scalars,
+    is_classification,
+    read_classification,
+    read_scalars,
+)
 from epochal.evaluation.coco_format import read_coco, read_coco_predictions, read_coco_truth
 from epochal.evaluation.image_files import find_images, image_sizes
 from epochal.evaluation.yolo_format import read_yolo_predictions, read_yolo_truth
@@ -73,6 +79,7 @@ def evaluate_files(
     folder                      YOLO labels with confidences; or a validation's folder with
                                 ``predictions.json`` or ``labels/``
     ``*.csv``                   classification: ``image`` and a probability per class
+    ``{"mAP50-95": 0.4, ...}``  numbers that another evaluator computed (``"evaluator": "..."``)
     =========================== ================================================================
 
     Parameters
@@ -123,13 +130,30 @@ def evaluate_files(
         )
     results = _prediction_file(prediction_path)
     if truth_path.suffix.lower() == ".json":
-        truth = _coco_truth(truth_path, None if images is None else Path(images), progress)
+        folder = None if images is None else Path(images)
+        truth = _coco_truth(truth_path, folder, progress)
     else:
         truth = _yolo_truth(truth_path, split, data, images, progress)
+    scalars = read_scalars(results) if results.is_file() else None
+    if scalars is not None:
+        evaluator = str(scalars.pop("evaluator", SCALARS))
+        evaluation = build_scalars(
+            scalars,
+            evaluator=evaluator,
+            task="detect",
+            dataset=str(truth.name),
+            dataset_digest=truth.dataset_digest,
+            split_digest=truth.split_digest,
+            images=len(truth.boxes.images),
+            classes=truth.boxes.classes,
+            protocol=dict(protocol or {}),
+            **described,
+        )
+        return evaluation, None, None
     if results.is_dir():
         boxes = read_yolo_predictions(results, truth.boxes, progress=progress)
     elif truth_path.suffix.lower() == ".json":
-        read = read_coco(truth_path, results)
+        read = read_coco(truth_path, results, first_category=first_category)
         boxes = replace(read, digests=truth.boxes.digests)
     else:
         boxes = read_coco_predictions(results, truth.boxes, first_category=first_category)
@@ -178,13 +202,26 @@ def _prediction_file(path: Path) -> Path:
 
 
 def _coco_truth(
-    path: Path, folder: Path | None, progress: Callable[[int, int], None] | None
+    path: Path, images: Path | None, progress: Callable[[int, int], None] | None
 ) -> _Truth:
+    """Read COCO annotations, identified as a tagged dataset is where the images are there."""
     boxes = read_coco_truth(path)
-    if folder is not None:
-        files = {name: folder / name for name in boxes.images}
-        boxes = replace(boxes, digests=_digests(files, progress))
-    return _Truth(boxes, path, _truth_digest(boxes))
+    try:
+        manifest = scan(path, images=images or "", progress=progress).manifest
+    except InvalidInput:
+        if images is not None:
+            raise
+        return _Truth(boxes, path, _truth_digest(boxes))
+    found = {entry.path: entry.image for entry in manifest.entries}
+    found |= {PurePosixPath(name).name: image for name, image in found.items()} | found
+    digests = tuple(found.get(name, "") for name in boxes.images)
+    [split] = manifest.splits.values()
+    return _Truth(
+        replace(boxes, digests=digests if all(digests) else ()),
+        path,
+        split.digest,
+        dataset_digest=manifest.digest,
+    )
 
 
 def _yolo_truth(
