@@ -14,7 +14,7 @@ from epochal.datasets.content import Content, changed_labels, content_of
 from epochal.datasets.differences import difference
 from epochal.datasets.restoring import restore
 from epochal.datasets.snapshots import load_snapshot, make_snapshot, snapshot_path
-from epochal.datasets.statistics import statistics
+from epochal.datasets.statistics import split_statistics
 from epochal.errors import Damaged, NotFound, Refused
 from epochal.store.blobs import Blobs
 
@@ -241,7 +241,7 @@ def test_boxes_before_and_after_a_label_changed(folder, keep):
 def test_statistics_count_what_there_is(folder, keep):
     folder.label("train", "000").write_text("0 0.5 0.5 0.5 0.5\n0 0.9 0.1 0.1 0.1\n")
     snapshot, manifest = keep(folder.yaml)
-    train, val = statistics(Content(manifest, "yolo", None, snapshot))
+    train, val = split_statistics(Content(manifest, "yolo", None, snapshot))
     assert (train.split, train.images, train.objects, train.background) == ("train", 4, 5, 0)
     assert [(c.name, c.objects, c.images) for c in train.classes][:2] == [
         ("circle", 2, 1),
@@ -252,7 +252,7 @@ def test_statistics_count_what_there_is(folder, keep):
     assert train.centres[1][14] == 1
     assert sum(train.per_image.counts) == 4
     assert val.unknown == 0
-    nowhere = statistics(Content(manifest, "yolo", None, None))[0]
+    nowhere = split_statistics(Content(manifest, "yolo", None, None))[0]
     assert (nowhere.unknown, nowhere.side, nowhere.objects) == (4, None, 5)
 
 

@@ -17,7 +17,7 @@ from blake3 import blake3
 from epochal.datasets.coco import coco_shapes
 from epochal.datasets.labels import LabelRules, parse_labels
 from epochal.datasets.layouts import Layout, layout_of
-from epochal.datasets.shapes import Shape, parse_shapes
+from epochal.datasets.shapes import Shape, parse_rows, parse_shapes
 from epochal.datasets.snapshots import Snapshot, load_snapshot
 from epochal.datasets.versions import load_manifest
 from epochal.datasets.yolo import label_file, read_data_yaml
@@ -96,6 +96,30 @@ class Content:
             return [Shape(category=c, box=whole) for c, n in entry.objects for _ in range(n)]
         content = self._label(entry)
         return None if content is None else parse_shapes(content, self.rules)
+
+    def rows(self, entry: ManifestEntry) -> list[list[float]] | None:
+        """Return an image's labels as rows of a YOLO label file: class, then shares of the image.
+
+        Of COCO annotations the boxes.
+        """
+        if not entry.label_digest:
+            return []
+        if self.layout == "yolo":
+            content = self._label(entry)
+            return None if content is None else parse_rows(content, self.rules)
+        shapes = self.shapes(entry)
+        if shapes is None:
+            return None
+        return [
+            [
+                shape.category,
+                (shape.box[0] + shape.box[2]) / 2,
+                (shape.box[1] + shape.box[3]) / 2,
+                shape.box[2] - shape.box[0],
+                shape.box[3] - shape.box[1],
+            ]
+            for shape in shapes
+        ]
 
     def _label(self, entry: ManifestEntry) -> bytes | None:
         if self.snapshot is not None and (kept := self.snapshot.find(entry.label)) is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from epochal.datasets.cache import ScanCache, cache_path
 from epochal.datasets.scanning import Scan, scan
 from epochal.datasets.versions import check_pin, find_version, load_manifest, save_manifest, tag
@@ -95,6 +97,32 @@ def digest_now(folder: Folder, dataset: str) -> str:
         return _scan(folder, version.path if version else dataset).manifest.digest
     except (EpochalError, OSError):
         return ""
+
+
+def changed_meanwhile(folder: Folder, pinned: Pinned, data: str = "") -> Pinned | None:
+    """Return the new pin of a run whose data changed while it trained; None where it did not.
+
+    For the end of a training: compares the data with the version it was verified against at the
+    start. Files that are as they were are not read again, so this takes no longer than looking
+    at them.
+
+    Parameters
+    ----------
+    pinned
+        As found at the start. Data that was not verified then says nothing now.
+    data
+        Path that the training was given; default: where the version was tagged.
+    """
+    if pinned.state != "verified" or not pinned.digest:
+        return None
+    version = tagged_versions(folder).get(pinned.dataset)
+    if version is None or version.digest != pinned.digest:
+        return None
+    now = _check(folder, version, data or version.path)
+    if now.state != "drifted":
+        return None
+    detail = f"changed during the training: {now.detail}"
+    return msgspec.structs.replace(now, detail=detail[:2000])
 
 
 def tag_automatically(folder: Folder, data_yaml: str) -> Pinned:

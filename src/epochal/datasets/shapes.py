@@ -10,7 +10,7 @@ import msgspec
 if TYPE_CHECKING:
     from epochal.datasets.labels import LabelRules
 
-__all__ = ["Shape", "parse_shapes"]
+__all__ = ["Shape", "parse_rows", "parse_shapes"]
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,19 +26,22 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def parse_shapes(content: bytes, rules: LabelRules) -> list[Shape]:
     """Return the objects of a YOLO label file; lines that are none are left out."""
+    shapes = (_shape(int(row[0]), row[1:], rules) for row in parse_rows(content, rules))
+    return [shape for shape in shapes if shape is not None]
+
+
+def parse_rows(content: bytes, rules: LabelRules) -> list[list[float]]:
+    """Return the rows of a YOLO label file, class first; lines that are none are left out."""
     found = []
     for line in content.decode("utf-8-sig", errors="replace").splitlines():
-        words = line.split()
         try:
-            number, *values = [float(word) for word in words]
+            row = [float(word) for word in line.split()]
         except ValueError:
             continue
-        usable = number == int(number) if math.isfinite(number) else False
-        if not usable or not all(map(math.isfinite, values)):
+        if not row or not all(map(math.isfinite, row)) or row[0] != int(row[0]):
             continue
-        shape = _shape(int(number), values, rules)
-        if shape is not None:
-            found.append(shape)
+        if _shape(int(row[0]), row[1:], rules) is not None:
+            found.append(row)
     return found
 
 

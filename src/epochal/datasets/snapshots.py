@@ -264,6 +264,7 @@ def _kept(source: _Source, future: object) -> tuple[list[KeptFile], int]:
 
 def _keep(blobs: Blobs, source: _Source) -> str:
     if source.digest and source.digest in blobs:
+        os.utime(blobs.path(source.digest))  # wanted again: not old enough to be collected
         return source.digest
     try:
         digest = blobs.put_file(source.file)

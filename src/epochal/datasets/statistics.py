@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from epochal.datasets.content import Content
     from epochal.datasets.shapes import Shape
 
-__all__ = ["ClassCount", "Histogram", "SplitStatistics", "statistics"]
+__all__ = ["ClassCount", "Histogram", "SplitStatistics", "split_statistics"]
 
 _SIZES = 24
 _ASPECTS = 21
@@ -64,7 +64,7 @@ class SplitStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Images whose shapes are not to be had: no snapshot, and the folder changed."""
 
 
-def statistics(
+def split_statistics(
     content: Content, *, progress: Callable[[int, int], None] | None = None
 ) -> list[SplitStatistics]:
     """Return each split of a version in numbers; label files are read, images are not.
