@@ -204,3 +204,42 @@ def test_intent_survives_the_environment() -> None:
         "hypothesis": "a, b",
         "tags": ("x", "y"),
     }
+
+
+@pytest.mark.skipif(shutil.which("script") is None, reason="needs script(1) for a terminal")
+def test_ctrl_c_reaches_the_command_once(here: Path) -> None:
+    (here / "command.py").write_text(
+        textwrap.dedent("""
+        import signal, sys, time
+        count = 0
+        def interrupted(number, frame):
+            global count
+            count += 1
+        signal.signal(signal.SIGINT, interrupted)
+        print("ready", flush=True)
+        until = time.monotonic() + 30
+        while not count and time.monotonic() < until:
+            signal.sigtimedwait([], 0.05)
+        end = time.monotonic() + 0.5  # a second one would come at once
+        while time.monotonic() < end:
+            signal.sigtimedwait([], 0.05)
+        print("interrupted", count, flush=True)
+        sys.exit(count)
+        """)
+    )
+    command = f"{sys.executable} -m epochal run -- {sys.executable} command.py"
+    with subprocess.Popen(
+        ["script", "-qec", command, "/dev/null"],
+        cwd=here,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert b"ready" in process.stdout.readline()
+        process.stdin.write(b"\x03")
+        process.stdin.flush()
+        said = process.stdout.read()
+        assert b"interrupted 1" in said, said
+        assert process.wait(timeout=60) == 1

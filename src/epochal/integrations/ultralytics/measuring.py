@@ -179,12 +179,20 @@ def _validate(
         raise NotFound(f"{python} cannot be run: {error.strerror}", "--python PATH") from None
     finally:
         os.close(writer)
-    with os.fdopen(reader) as lines:
-        for line in lines:
-            done, _, total = line.partition(" ")
+    try:
+        with os.fdopen(reader) as lines:
             if progress is not None:
-                progress(int(done), int(total))
-    if process.wait() != 0:
+                progress(0, 1)  # the model is being loaded
+            for line in lines:
+                done, _, total = line.partition(" ")
+                if progress is not None:
+                    progress(int(done), int(total))
+        process.wait()
+    except BaseException:  # interrupted: nobody waits for its numbers any more
+        process.terminate()
+        process.wait()
+        raise
+    if process.returncode != 0:
         output.seek(0)
         said = output.read().decode(errors="replace").strip().splitlines()
         raise EpochalError(
