@@ -305,3 +305,36 @@ def test_a_hypothesis_counts_as_registered_only_before_the_first_result(workshop
     stated = verdict(workshop, candidate, base).preregistration
     assert stated.stated == "before the first result"
     assert verdict(workshop, better(workshop, "v3_x"), base).preregistration.stated == "never"
+
+
+def test_a_project_with_hundreds_of_recipes_is_no_reason_to_wait(workshop, base):
+    """Pooling seeds compares recipes by key, not all with all."""
+    import time
+
+    from epochal.decisions.siblings import seed_spread
+
+    run = better(workshop)
+    crowd = [
+        msgspec.structs.replace(run, id=f"{i:032x}", config={"lr": i / 7, "seed": i, "imgsz": 640})
+        for i in range(800)
+    ]
+    charter = Charter(project="pallets")
+    started = time.process_time()
+    assert seed_spread(workshop.store, run, crowd, charter).source.startswith("published")
+    assert time.process_time() - started < 2.0
+
+
+def test_the_projects_own_spread_replaces_the_published_one(workshop, base):
+    for seed in range(4):
+        workshop.run(
+            f"v7_seed_{seed}",
+            config={"imgsz": 320, "seed": seed},
+            val=Model(1.0, 80 + seed, 4).run(VAL),
+        )
+    gate = verdict(workshop, better(workshop), base).gates[0]
+    assert gate.evidence["level"] == "E2"
+    assert (
+        "own spread over seeds, 4 trainings of one recipe"
+        in (gate.evidence["estimate"]["seed_source"])
+    )
+    assert gate.evidence["estimate"]["df"] is not None

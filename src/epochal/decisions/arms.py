@@ -21,6 +21,7 @@ from epochal.decisions.noise import Estimate, SeedSpread, estimate, pooled_sprea
 from epochal.decisions.replicates import replicates
 from epochal.evaluation.document import conditions, differences
 from epochal.evaluation.match_records import MatchRecords
+from epochal.records import Evaluated
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
@@ -167,6 +168,7 @@ def gather(
                 f"nothing ties the evaluation of {side[0].run.name} to its weights: no digest"
             )
     with_records = arms.has_records
+    others = [run for run in others if _has_measured(run, split, fingerprint)]
     for run, side in ((baseline, arms.baseline), (candidate, arms.candidate)):
         same_recipe = replicates(store, run, others, metric, registry)
         for name in same_recipe.pseudo:
@@ -192,6 +194,15 @@ def gather(
         elif warning := looks_like_video(own.records.images):
             arms.notes.append(warning)
     return arms
+
+
+def _has_measured(run: RunDocument, split: str, fingerprint: str) -> bool:
+    return any(
+        isinstance(stamped.body, Evaluated)
+        and stamped.body.split == split
+        and stamped.body.fingerprint == fingerprint
+        for stamped in run.evaluations
+    )
 
 
 def _unlike(a: MatchRecords | None, b: MatchRecords | None) -> list[str]:

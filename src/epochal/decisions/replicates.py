@@ -17,7 +17,7 @@ from epochal.analysis.metrics import Registry
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
-__all__ = ["Replicates", "recipe_of", "replicates"]
+__all__ = ["Replicates", "is_replicate", "recipe_key", "recipe_of", "replicates"]
 
 
 class Replicates(NamedTuple):
@@ -73,6 +73,24 @@ def recipe_of(run: RunDocument) -> tuple[str | None, str | None]:
     git = run.environment.get("git")
     commit = git.get("commit") if isinstance(git, dict) else None
     return data, str(commit) if commit else None
+
+
+def recipe_key(run: RunDocument) -> frozenset[tuple[str, str]]:
+    """Return what counts of a configuration, without its seed: equal for all replicates.
+
+    Runs with one key may still differ, in data or code; it spares comparing all with all.
+    """
+    data, _ = recipe_of(run)
+    counts = difference(run.config, {}, dataset=(data, data)).changes
+    return frozenset((change.key, _loosely(change.before)) for change in counts)
+
+
+def _loosely(value: object) -> str:
+    """Return a value as text, the same for 1, 1.0 and "1"."""
+    try:
+        return repr(float(value))  # type: ignore[arg-type] # what is no number raises
+    except (TypeError, ValueError):
+        return str(value).casefold()
 
 
 def _curve(

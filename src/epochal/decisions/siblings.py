@@ -10,7 +10,7 @@ import numpy as np
 from epochal.decisions.arms import Arms
 from epochal.decisions.charter import Charter
 from epochal.decisions.noise import SeedSpread, prior_spread
-from epochal.decisions.replicates import is_replicate
+from epochal.decisions.replicates import is_replicate, recipe_key
 from epochal.errors import NotFound
 from epochal.records import DatasetTagged, Evaluated, from_wire
 from epochal.store.documents import RunDocument
@@ -78,27 +78,27 @@ def siblings(
         run
         for run in runs
         if run.id not in (candidate.id, baseline.id)
+        and (newest := _on_val(run, charter)) is not None
+        and newest.fingerprint == fingerprint
         and _parent(store, run) == parent
         and (parent is not None or run.created > baseline.created)
         and not is_replicate(candidate, run)
         and not is_replicate(baseline, run)
-        and (newest := _on_val(run, charter)) is not None
-        and newest.fingerprint == fingerprint
     ]
     return [group[0].name for group in _recipes(alike)]
 
 
 def _recipes(runs: list[RunDocument]) -> list[list[RunDocument]]:
     """Return the runs grouped by recipe."""
-    groups: list[list[RunDocument]] = []
+    alike: dict[frozenset[tuple[str, str]], list[list[RunDocument]]] = defaultdict(list)
     for run in runs:
-        for group in groups:
-            if is_replicate(group[0], run):
-                group.append(run)
-                break
-        else:
+        groups = alike[recipe_key(run)]  # only within these can there be replicates
+        group = next((g for g in groups if is_replicate(g[0], run)), None)
+        if group is None:
             groups.append([run])
-    return groups
+        else:
+            group.append(run)
+    return [group for groups in alike.values() for group in groups]
 
 
 def _on_val(run: RunDocument, charter: Charter) -> Evaluated | None:
