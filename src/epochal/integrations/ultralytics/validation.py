@@ -63,7 +63,7 @@ class Validation:
         source = (validator.data or {}).get("yaml_file") or validator.args.data
         self._data = evaluated_data(run.workspace, str(source), split)
         if split == "test":
-            files = [str(file) for file in validator.dataloader.dataset.im_files]
+            files = _image_files(validator.dataloader.dataset)
             self._look = open_look(
                 run.workspace,
                 project=run.project,
@@ -132,6 +132,13 @@ class Validation:
     def _keep(self, run: Run, result: Result) -> None:
         look = self._look.look if self._look else ""
         run.evaluation(result.evaluation, result.matches, result.boxes, look=look)
+
+
+def _image_files(dataset: Any) -> list[str]:
+    files = getattr(dataset, "im_files", None)
+    if files is None:  # classification: (file, class, ...) each
+        files = [sample[0] for sample in dataset.samples]
+    return [str(file) for file in files]
 
 
 def _charter_version(folder: Folder, project: str) -> int:
