@@ -5,8 +5,6 @@ Nothing is stored here: an error leaves nothing behind.
 
 from __future__ import annotations
 
-import csv
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -26,6 +24,7 @@ from epochal.evaluation.classification import (
     read_scalars,
 )
 from epochal.evaluation.coco_format import read_coco, read_coco_predictions, read_coco_truth
+from epochal.evaluation.grouping import with_groups
 from epochal.evaluation.image_files import find_images, image_sizes
 from epochal.evaluation.yolo_format import read_yolo_predictions, read_yolo_truth
 from epochal.version import __version__
@@ -157,7 +156,7 @@ def evaluate_files(
         boxes = replace(read, digests=truth.boxes.digests)
     else:
         boxes = read_coco_predictions(results, truth.boxes, first_category=first_category)
-    boxes = _grouped(boxes, None if groups is None else Path(groups), group_of)
+    boxes = with_groups(boxes, None if groups is None else Path(groups), group_of)
     evaluation, records = build_evaluation(
         boxes,
         dataset=str(truth.name),
@@ -353,46 +352,3 @@ def _truth_digest(boxes: Boxes) -> str:
     for column in ("truth_img", "truth_cls", "truth_xyxy", "truth_crowd", "truth_area"):
         hasher.update(np.ascontiguousarray(getattr(boxes, column)[order]).tobytes())
     return hasher.hexdigest()
-
-
-def _grouped(boxes: Boxes, file: Path | None, group_of: str) -> Boxes:
-    """Return the boxes with a group for each image, as asked for."""
-    if file is not None and group_of:
-        raise InvalidInput("groups come from a file or from image names, not from both")
-    if file is not None:
-        listed = _group_column(file)
-        missing = [name for name in boxes.images if name not in listed]
-        if missing:
-            raise InvalidInput(
-                f"{file} names no group for {len(missing)} images, the first is {missing[0]}",
-                "Give each image of the split a line",
-            )
-        return replace(boxes, groups=tuple(listed[name] for name in boxes.images))
-    if not group_of:
-        return boxes
-    try:
-        pattern = re.compile(group_of)
-    except re.error as error:
-        raise InvalidInput(f"{group_of!r} is no regular expression ({error})") from error
-    found = []
-    for name in boxes.images:
-        hit = pattern.search(str(Path(name).with_suffix("")))
-        if hit is None:
-            raise InvalidInput(
-                f"image {name} does not match {group_of!r}", "It has to fit each image's name"
-            )
-        found.append(hit.group(1) if pattern.groups else hit.group())
-    return replace(boxes, groups=tuple(str(group) for group in found))
-
-
-def _group_column(file: Path) -> dict[str, str]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            reader = csv.DictReader(opened)
-            if not {"image", "group"} <= set(reader.fieldnames or ()):
-                raise InvalidInput(f"{file} lacks the columns image and group")
-            return {row["image"]: row["group"] for row in reader}
-    except FileNotFoundError as error:
-        raise NotFound(f"{file} does not exist") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(f"{file} cannot be read as CSV ({error})") from error

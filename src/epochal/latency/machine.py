@@ -10,7 +10,9 @@ from typing import Any
 __all__ = ["Watch", "hardware", "power_mode"]
 
 _CPUS = Path("/sys/devices/system/cpu")
-_SLOWDOWN = 0x8 | 0x20 | 0x40 | 0x80 | 0x4  # NVML: HW slowdown, thermal, power brake, power cap
+# NVML's reasons for lower clocks that are a fault or heat: hardware slowdown, thermal by software
+# and hardware, power brake. A configured power cap is how the device is run, not throttling.
+_SLOWDOWN = 0x8 | 0x20 | 0x40 | 0x80
 
 
 class Watch:
@@ -74,7 +76,10 @@ class _Gpu:
             return
 
     def slowdown(self) -> int:
-        return int(self._ask("nvmlDeviceGetCurrentClocksThrottleReasons") or 0)
+        reasons = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+        if reasons is None:  # its older name
+            reasons = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
+        return int(reasons or 0)
 
     def temperature(self) -> float | None:
         return self._ask("nvmlDeviceGetTemperature", 0)
