@@ -13,6 +13,7 @@ from epochal.registry.aliases import BASELINE, aliases
 from epochal.server.schema.common import Done, RunRef
 from epochal.server.schema.runs import NoteState
 from epochal.store.documents import RunDocument
+from epochal.store.run_table import RunTable
 from epochal.store.store import Store
 
 if TYPE_CHECKING:
@@ -70,6 +71,15 @@ class Context:
     def charter(self, project: str) -> tuple[Charter, int]:
         """Return the project's charter in force and its version; nothing is recorded."""
         return in_force(self.store, project)
+
+    def table(self, project: str | None) -> RunTable:
+        """Return the run table of a project (None: of all), up to date.
+
+        Metric names are those of the project's charter; across all projects, the defaults.
+        """
+        charter, _ = self.charter(project or "")
+        alone = project is not None and self.store.projects() == [project]
+        return self.service.table(project, charter, alone=alone)
 
     def registry(self, project: str) -> Registry:
         """Return what the project's metric keys mean."""

@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
+import msgspec
+
 from epochal.datasets.manifest import Manifest
 from epochal.datasets.versions import load_manifest
 from epochal.decisions.charter import Charter
@@ -71,7 +73,7 @@ class Service:
         self.poke: Callable[[], None] = lambda: None
         """Tell whoever takes in new records that there are some; the tailer sets it."""
         self._ledger: tuple[JournalSizes, Ledger] | None = None
-        self._tables: dict[tuple[str | None, int], RunTable] = {}
+        self._tables: dict[tuple[str | None, bytes], RunTable] = {}
         blobs = Blobs(folder.blobs)
         # Named by their content: what is cached never goes stale.
         self.evaluation: Callable[[str], Evaluation] = functools.lru_cache(64)(
@@ -110,23 +112,26 @@ class Service:
             known = self._ledger = (sizes, Ledger(self.folder))
         return known[1]
 
-    def table(self, project: str | None, charter: Charter, version: int) -> RunTable:
+    def table(self, project: str | None, charter: Charter, *, alone: bool = False) -> RunTable:
         """Return the run table of a project (None: of all), up to date.
 
         Parameters
         ----------
-        charter, version
+        charter
             Whose metric registry says which keys are the same.
+        alone
+            There is no other project: its table is that of all, which need not be held twice.
         """
-        key = (project, version)
+        held = None if alone else project
+        key = (held, msgspec.json.encode(charter.metrics))
         with self._lock:
             table = self._tables.get(key)
         if table is None:
-            table = RunTable(self.open_store(), charter.registry(), project)
+            store = self.open_store()
             with self._lock:
-                for old in [k for k in self._tables if k[0] == project]:
-                    del self._tables[old]
-                table = self._tables.setdefault(key, table)
+                # A table with the metric names of an earlier charter is of no more use.
+                self._tables = {k: t for k, t in self._tables.items() if k[0] != held}
+                table = self._tables[key] = RunTable(store, charter.registry(), held)
         table.refresh()
         return table
 

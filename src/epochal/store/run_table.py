@@ -10,6 +10,7 @@ others for the rest of a curve). A nested mapping is named with dots. The langua
 from __future__ import annotations
 
 import difflib
+import math
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -86,6 +87,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Of each field asked for, over the runs that have a number there; None where none has."""
     std: tuple[float | None, ...]
     """Sample standard deviation (n - 1); None with fewer than two numbers."""
+    min: tuple[float | None, ...]
+    max: tuple[float | None, ...]
     count: tuple[int, ...]
     """How many runs have a number there."""
     ids: tuple[str, ...]
@@ -307,6 +310,8 @@ class RunTable:
                     n=int(end - start),
                     mean=tuple(_mean(numbers[start:end]) for numbers in measured),
                     std=tuple(_std(numbers[start:end]) for numbers in measured),
+                    min=tuple(_extreme(np.fmin, numbers[start:end]) for numbers in measured),
+                    max=tuple(_extreme(np.fmax, numbers[start:end]) for numbers in measured),
                     count=tuple(int((~np.isnan(m[start:end])).sum()) for m in measured),
                     ids=tuple(self._ids[row] for row in rows[start:end]),
                 )
@@ -542,6 +547,11 @@ def _mean(numbers: npt.NDArray[np.float64]) -> float | None:
     there = numbers[~np.isnan(numbers)]
     with np.errstate(invalid="ignore"):  # infinities of both signs have no mean
         return float(there.mean()) if len(there) else None
+
+
+def _extreme(of: np.ufunc, numbers: npt.NDArray[np.float64]) -> float | None:
+    found = float(of.reduce(numbers))
+    return None if math.isnan(found) else found
 
 
 def _std(numbers: npt.NDArray[np.float64]) -> float | None:

@@ -83,7 +83,7 @@ def _ref(body: DatasetTagged) -> str:
 
 def _users(context: Context) -> dict[str, list[str]]:
     """Return digest -> ids of the runs that are pinned to that version, newest first."""
-    table = context.service.table(None, *context.charter(""))
+    table = context.table(None)
     ids = table.select("not pin is null").ids
     refs = {r.body.digest: _ref(r.body) for r in context.store.governance("dataset")}
     by_ref: dict[str, list[str]] = {}

@@ -94,7 +94,7 @@ def _shown(context: Context, document: RunDocument) -> list[Stamped]:
 def _children(context: Context, parents: list[RunDocument]) -> list[RunDocument]:
     """Return the runs of the project that name one of `parents` as theirs, oldest first."""
     project = parents[0].project
-    table = context.service.table(project, *context.charter(project))
+    table = context.table(project)
     ids = [*table.select("not parent is null").ids, *table.select(trashed=True).ids]
     # Ids name one run; a name may be that of several, which only the store can tell.
     named = {text for d in parents for text in (d.id, d.name, f"{d.project}/{d.name}")}
@@ -228,8 +228,8 @@ def media(context: Context, query: MediaQuery, run: str) -> MediaPage:
 
 def check_name(context: Context, query: NameQuery) -> NameCheck:
     """Return whether a name follows the charter, and a better one where it does not."""
-    charter, version = context.charter(query.project)
-    table = context.service.table(query.project, charter, version)
+    charter, _ = context.charter(query.project)
+    table = context.table(query.project)
     ids = table.select().ids
     others = [
         name for id, name in zip(ids, table.values(ids, "name"), strict=True) if id != query.run

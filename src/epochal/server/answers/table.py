@@ -6,8 +6,6 @@ import base64
 import csv
 import functools
 import io
-import math
-import statistics
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -55,7 +53,7 @@ _SEEDS = ("seed", "*_seed", "random_state", "*.seed")
 def query_runs(context: Context, body: RunsQuery) -> RunsPage:
     """Return a page of the table."""
     change = context.change
-    table = _table(context, body.project)
+    table = context.table(body.project)
     cursor = _read_cursor(body.cursor)
     narrowed = body.ids is not None or body.within is not None
     if narrowed or cursor is not None:
@@ -75,12 +73,6 @@ def query_runs(context: Context, body: RunsQuery) -> RunsPage:
         cursor=_write_cursor(end, page[-1]) if page and end < total else None,
         change=change,
     )
-
-
-def _table(context: Context, project: str | None) -> RunTable:
-    """Return the run table with the metric names of the project; across all, the defaults."""
-    charter, version = context.charter(project or "")
-    return context.service.table(project, charter, version)
 
 
 def _selected(table: RunTable, query: RunsQuery | RunsCsvQuery) -> tuple[str, ...]:
@@ -219,7 +211,7 @@ def _row(
 
 def run_columns(context: Context, body: ColumnsQuery) -> Columns:
     """Return the columns that any of the runs has a value of."""
-    table = _table(context, body.project)
+    table = context.table(body.project)
     ids = table.select(body.filter, trashed=body.trashed).ids
     if body.ids is not None:
         wanted = set(body.ids)
@@ -276,7 +268,7 @@ def _is_noise(key: str) -> bool:
 def group_runs(context: Context, body: GroupsQuery) -> GroupsPage:
     """Return groups with mean and spread of the columns, over all their runs."""
     change = context.change
-    table = _table(context, body.project)
+    table = context.table(body.project)
     groups = table.group(body.by, body.columns, body.filter, trashed=body.trashed)
     for key in reversed(body.sort):
         groups = _sorted(groups, key, body)
@@ -320,21 +312,32 @@ def _group(table: RunTable, group: Group, columns: Sequence[str]) -> GroupRow:
         key=[_cell(value) for value in group.by],
         n=group.n,
         runs=list(group.ids[:_LISTED]),
-        cells=[_statistic(table.values(group.ids, column)) for column in columns],
+        cells=[
+            Statistic(
+                n=group.count[place],
+                mean=group.mean[place],
+                std=group.std[place],
+                min=group.min[place],
+                max=group.max[place],
+                value=_shared(table, group, column),
+            )
+            for place, column in enumerate(columns)
+        ],
     )
 
 
-def _statistic(values: list[Any]) -> Statistic:
-    numbers = [v for v in values if isinstance(v, float) and math.isfinite(v)]
-    same = all(_same(value, values[0]) for value in values[1:])
-    return Statistic(
-        n=len(numbers),
-        mean=statistics.fmean(numbers) if numbers else None,
-        std=statistics.stdev(numbers) if len(numbers) > 1 else None,
-        min=min(numbers, default=None),
-        max=max(numbers, default=None),
-        value=_cell(values[0]) if same else None,
-    )
+def _shared(table: RunTable, group: Group, column: str) -> Cell:
+    """Return the one value that all runs of a group have; None where they differ."""
+    ids = group.ids
+    # The ends first: where they differ, as they mostly do, the others need not be asked.
+    if len(ids) > 1 and not _equal(table.values((ids[0], ids[-1]), column)):
+        return None
+    values = table.values(ids, column)
+    return _cell(values[0]) if _equal(values) else None
+
+
+def _equal(values: list[Any]) -> bool:
+    return all(_same(value, values[0]) for value in values[1:])
 
 
 # --- filter and CSV -----------------------------------------------------------------------------
@@ -343,7 +346,7 @@ def _statistic(values: list[Any]) -> Statistic:
 def check_filter(context: Context, body: FilterQuery) -> FilterCheck:
     """Return whether a filter can be used, and how many runs it leaves."""
     try:
-        total = _table(context, body.project).select(body.filter, limit=0).total
+        total = context.table(body.project).select(body.filter, limit=0).total
     except FilterError as error:
         return FilterCheck(ok=False, problem=error.message, remedy=error.remedy, runs=0)
     return FilterCheck(ok=True, problem="", remedy="", runs=total)
@@ -354,7 +357,7 @@ _HEAD = ("name", "project", "status", "id")
 
 def runs_csv(context: Context, body: RunsCsvQuery) -> Payload:
     """Return the table as CSV, with numbers in full."""
-    table = _table(context, body.project)
+    table = context.table(body.project)
     ids = _selected(table, body)
     names = [*_HEAD, *(column for column in body.columns if column not in _HEAD)]
     cells = [_cells(table, ids, name) for name in names]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Literal, TypeAlias
 
 from epochal.journal.author import author
 from epochal.lessons.writing import is_empty
@@ -21,6 +23,8 @@ from epochal.store.store import FileHealth
 from epochal.version import __version__
 
 __all__ = ["markdown", "search", "workspace"]
+
+Kind: TypeAlias = Literal["run", "project", "dataset", "decision"]
 
 _ENDED_WITHOUT_RESULT = "lesson is null and status in (finished, failed, killed)"
 _JUDGED = 300
@@ -45,7 +49,7 @@ def workspace(context: Context) -> WorkspaceInfo:
 
 def _project(context: Context, name: str) -> ProjectRow:
     charter, version = context.charter(name)
-    table = context.service.table(name, charter, version)
+    table = context.table(name)
     newest = table.select(limit=_NEWEST)
     running = table.select("status = running", limit=_NEWEST)
     baseline = context.baseline(name)
@@ -88,50 +92,56 @@ def _problem(found: FileHealth) -> str:
 def search(context: Context, query: SearchQuery) -> SearchResult:
     """Return what has the words in its name, names that begin with them first."""
     words = query.q.casefold().split()
-    found = [
-        (_rank(hit.title, words), hit)
-        for hit in _searchable(context)
-        if all(word in f"{hit.title} {hit.project} {hit.id}".casefold() for word in words)
-    ]
-    found.sort(key=lambda pair: pair[0])
-    return SearchResult(hits=[hit for _, hit in found[: query.limit]])
+    found = sorted(
+        (
+            (_rank(name, words), place, made)
+            for place, (name, searched, made) in enumerate(_searchable(context))
+            if all(word in searched for word in words)
+        ),
+        key=lambda hit: hit[:2],
+    )
+    return SearchResult(hits=[made() for _, _, made in found[: query.limit]])
 
 
-def _rank(title: str, words: list[str]) -> int:
-    folded = title.casefold()
+def _rank(name: str, words: list[str]) -> int:
+    folded = name.casefold()
     return 0 if words and folded.startswith(words[0]) else 1 if words and words[0] in folded else 2
 
 
-def _searchable(context: Context) -> Iterator[SearchHit]:
+def _searchable(context: Context) -> Iterator[tuple[str, str, Callable[[], SearchHit]]]:
+    """Yield name, searched text and how to make the hit: of many runs, few are found."""
     for project in context.store.projects():
-        yield SearchHit(kind="project", id=project, title=project, detail="", project=project)
-    seen = set()
-    for governed in reversed(context.store.governance("dataset")):
-        body = governed.body
-        ref = f"{body.name}@{body.tag}"
-        if ref not in seen:
-            seen.add(ref)
-            yield SearchHit(
-                kind="dataset", id=body.digest, title=ref, detail=body.message[:200], project=""
-            )
-    charter, version = context.charter("")
-    table = context.service.table(None, charter, version)
+        yield (
+            project,
+            project.casefold(),
+            partial(_found, "project", project, project, "", project),
+        )
+    versions = {
+        f"{r.body.name}@{r.body.tag}": r.body
+        for r in reversed(context.store.governance("dataset"))
+    }
+    for ref, body in versions.items():
+        yield ref, ref.casefold(), partial(_found, "dataset", body.digest, ref, body.message, "")
+    table = context.table(None)
     ids = table.select().ids
-    names = table.values(ids, "name")
-    projects = table.values(ids, "project")
-    by_id = dict(zip(ids, names, strict=True))
-    for id, name, project in zip(ids, names, projects, strict=True):
-        yield SearchHit(kind="run", id=id, title=name, detail=project, project=project)
+    runs = zip(ids, table.values(ids, "name"), table.values(ids, "project"), strict=True)
+    names = {}
+    for id, name, project in runs:
+        names[id] = name
+        searched = f"{name} {project} {id}".casefold()
+        yield name, searched, partial(_found, "run", id, name, project, project)
     for governed in reversed(context.store.governance("decision")):
         body = governed.body
-        candidate = by_id.get(body.candidate, body.candidate[:8])
-        yield SearchHit(
-            kind="decision",
-            id=body.digest,
-            title=candidate,
-            detail=body.verdict,
-            project=body.project,
+        name = names.get(body.candidate, body.candidate[:8])
+        yield (
+            name,
+            f"{name} {body.verdict} {body.project} {body.digest}".casefold(),
+            partial(_found, "decision", body.digest, name, body.verdict, body.project),
         )
+
+
+def _found(kind: Kind, id: str, title: str, detail: str, project: str) -> SearchHit:
+    return SearchHit(kind=kind, id=id, title=title, detail=detail[:200], project=project)
 
 
 def markdown(_: Context, body: MarkdownText) -> Markdown:
