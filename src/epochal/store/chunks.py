@@ -14,7 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-__all__ = ["CHUNK", "NO_EPOCH", "PREVIEW", "Points", "decode", "encode", "preview", "read_preview"]
+__all__ = [
+    "CHUNK",
+    "NO_EPOCH",
+    "PREVIEW",
+    "Points",
+    "decode",
+    "decode_curve",
+    "encode",
+    "preview",
+    "read_preview",
+]
 
 CHUNK = 4096
 """Points in a sealed chunk."""
@@ -85,6 +95,15 @@ def decode(data: bytes) -> Points:
     with np.errstate(over="ignore"):
         step, epoch, time = np.cumsum(rows[:3].view(np.int64)[..., 0], axis=1)
     return Points(step, epoch, time, rows[3].view(np.float64)[..., 0])
+
+
+def decode_curve(data: bytes) -> tuple[Ints, Floats]:
+    """Return step and value of the points that `encode` packed, without what drawing spares."""
+    raw = np.frombuffer(_decompressor.decompress(data), np.uint8).reshape(4, 8, -1)
+    rows = np.ascontiguousarray(raw[::3].transpose(0, 2, 1))
+    with np.errstate(over="ignore"):
+        step = np.cumsum(rows[0].view(np.int64)[..., 0])
+    return step, rows[1].view(np.float64)[..., 0]
 
 
 def preview(points: Points) -> bytes:

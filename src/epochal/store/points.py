@@ -15,7 +15,7 @@ import numpy as np
 
 from epochal.store import chunks
 from epochal.store.buckets import Accumulator, Overlay, grid
-from epochal.store.chunks import CHUNK, PREVIEW, Points
+from epochal.store.chunks import CHUNK, PREVIEW, Floats, Ints, Points
 from epochal.store.database import Database
 
 __all__ = ["SYSTEM", "PointStore", "SeriesSummary"]
@@ -251,13 +251,9 @@ class PointStore:
             return Overlay(np.empty(0), {})
         edges = grid(lo, hi, buckets)
         collected = {s.run: Accumulator(edges, hi) for s in series}
-        coarse = [s for s in series if self._previews_suffice(s, lo, hi, len(edges))]
-        by_id = {s.id: s for s in series}
-        for one, data, table in self._chunks(coarse, lo, hi, previews=True):
-            self._collect(collected[by_id[one].run], by_id[one], data, table)
-        fine = [s for s in series if s not in coarse]
-        for one, data, table in self._chunks(fine, lo, hi, previews=False):
-            self._collect(collected[by_id[one].run], by_id[one], data, table)
+        for one in series:
+            previews = self._previews_suffice(one, lo, hi, len(edges))
+            self._collect(collected[one.run], one, self._chunks(one, lo, hi, previews=previews))
         return Overlay(edges, {run: a.table() for run, a in collected.items()})
 
     @staticmethod
@@ -269,39 +265,54 @@ class PointStore:
 
     @staticmethod
     def _collect(
-        target: Accumulator, series: _Series, data: bytes | None, table: bytes | None
+        target: Accumulator,
+        series: _Series,
+        found: Iterable[tuple[bytes | None, bytes | None]],
     ) -> None:
-        if data is not None:
-            points = chunks.decode(data)
-            if series.cutoff is not None:
-                points = points[points.step < series.cutoff]
-            target.add_points(points.step, points.value)
-        elif table is not None:
-            step, count, last, low, high, total = chunks.read_preview(table)
-            target.add(step, count, last, low, high, total)
+        """Add a series' chunks in their order, many at once: a call costs more than a chunk."""
+        curves: list[tuple[Ints, Floats]] = []
+        tables: list[Floats] = []
+
+        def add() -> None:
+            if tables:
+                target.add(*np.concatenate(tables, axis=1))
+            if curves:
+                steps, values = zip(*curves, strict=True)
+                step, value = np.concatenate(steps), np.concatenate(values)
+                if series.cutoff is not None:
+                    step, value = step[step < series.cutoff], value[step < series.cutoff]
+                target.add_points(step, value)
+            tables.clear()
+            curves.clear()
+
+        for data, table in found:
+            if tables if data is not None else curves:
+                add()  # the other kind stands before this one
+            if data is not None:
+                curves.append(chunks.decode_curve(data))
+            elif table is not None:
+                tables.append(chunks.read_preview(table))
+        add()
 
     def _chunks(
-        self, series: list[_Series], lo: int, hi: int, *, previews: bool
-    ) -> Iterable[tuple[int, bytes | None, bytes | None]]:
-        """Yield (series, data, preview) in order: the preview where it serves, else the data."""
-        cutoffs = {s.id: s.cutoff for s in series}
-        for part in _portions([s.id for s in series]):
-            marks = ",".join("?" * len(part))
-            # The data of a chunk whose preview serves is not even read.
-            data = "CASE WHEN preview IS NULL THEN data END" if previews else "data"
-            for one, start, low, top, body, table in self._db.rows(
-                f"SELECT series, start, lo, hi, {data}, preview FROM chunk"
-                f" WHERE series IN ({marks}) AND hi >= ? AND lo <= ? ORDER BY series, start",
-                (*part, lo, hi),
-            ):
-                cutoff = cutoffs[one]
-                # At the window's edges and where an attempt was superseded, single points count.
-                straddles = low < lo or top > hi or (cutoff is not None and top >= cutoff)
-                if body is None and straddles:
-                    body = self._db.rows(
-                        "SELECT data FROM chunk WHERE series = ? AND start = ?", (one, start)
-                    )[0][0]
-                yield one, body, table
+        self, series: _Series, lo: int, hi: int, *, previews: bool
+    ) -> Iterable[tuple[bytes | None, bytes | None]]:
+        """Yield (data, preview) of a series in order; no data where the preview serves."""
+        # The data of a chunk whose preview serves is not even read.
+        data = "CASE WHEN preview IS NULL THEN data END" if previews else "data"
+        for start, low, top, body, table in self._db.rows(
+            f"SELECT start, lo, hi, {data}, preview FROM chunk"
+            " WHERE series = ? AND hi >= ? AND lo <= ? ORDER BY start",
+            (series.id, lo, hi),
+        ):
+            # At the window's edges and where an attempt was superseded, single points count.
+            cutoff = series.cutoff
+            straddles = low < lo or top > hi or (cutoff is not None and top >= cutoff)
+            if body is None and straddles:
+                body = self._db.rows(
+                    "SELECT data FROM chunk WHERE series = ? AND start = ?", (series.id, start)
+                )[0][0]
+            yield body, table
 
     def _series(self, runs: Sequence[str], key: str) -> list[_Series]:
         found: list[tuple[int, str, int, SeriesSummary]] = []
