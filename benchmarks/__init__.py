@@ -1,0 +1,1 @@
+"""What Epochal costs, measured against its budgets: `python -m benchmarks`."""

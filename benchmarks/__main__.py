@@ -1,0 +1,142 @@
+"""Measure, print one table, write it down.
+
+python -m benchmarks [--only NAME ...] [--peers] [--json] [--no-file]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import client, domain, storage, tables
+from benchmarks.measuring import Figure, Measurements, machine
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "RESULTS.md"
+PEERS = HERE.parent / ".bench-peers"
+
+BENCHMARKS: dict[str, Callable[[Path], Measurements]] = {
+    "log": client.log_calls,
+    "ingest": storage.ingest,
+    "curves": storage.curves,
+    "table": tables.run_table,
+    "evaluation": domain.evaluation,
+    "dataset": domain.dataset_scan,
+}
+
+
+def peers_environment(wanted: list[str]) -> Path | None:
+    """Make an environment with other trackers in it, to be measured beside; None without one."""
+    python = PEERS / "bin" / "python"
+    try:
+        if not python.exists():
+            subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
+        for name in wanted:  # one by one: not each of them installs everywhere
+            done = subprocess.run(
+                [str(python), "-m", "pip", "install", "--quiet", name], check=False
+            )
+            if done.returncode:
+                print(f"{name} could not be installed; it is left out", file=sys.stderr)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"no peers to compare with: {error}", file=sys.stderr)
+        return None
+    return PEERS
+
+
+def rows(figures: list[Figure]) -> list[tuple[str, str, str, str]]:
+    """Return the table's cells."""
+    return [
+        (
+            figure.what + (f" ({figure.detail})" if figure.detail else ""),
+            f"{_number(figure.value)} {figure.unit}",
+            ""
+            if figure.budget is None
+            else f"{'<=' if figure.better == 'low' else '>='} {_number(figure.budget)}",
+            figure.verdict,
+        )
+        for figure in figures
+    ]
+
+
+def _number(value: float) -> str:
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+HEAD = ("what", "measured", "budget", "verdict")
+
+
+def as_text(figures: list[Figure]) -> str:
+    """Return the table for a terminal."""
+    table = [HEAD, *rows(figures)]
+    widths = [max(len(row[n]) for row in table) for n in range(4)]
+    return "\n".join(
+        f"{row[0]:{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]}".rstrip()
+        for row in table
+    )
+
+
+def as_markdown(figures: list[Figure], about: dict[str, str]) -> str:
+    """Return the page that is kept in the repository."""
+    day = datetime.datetime.now(datetime.UTC).date()
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Written by `python -m benchmarks` on {day}. The budgets are the design's; a figure is",
+        "a median on a machine that other work shares, so compare ratios rather than times.",
+        "",
+        "| on | |",
+        "| --- | --- |",
+        *(f"| {name} | {value} |" for name, value in about.items() if value),
+        "",
+        f"| {' | '.join(HEAD)} |",
+        "| --- | ---: | ---: | --- |",
+        *(f"| {' | '.join(row)} |" for row in rows(figures)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run the benchmarks; exit with 1 where a budget is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = ["first-log", *BENCHMARKS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--peers", action="store_true", help="install other trackers beside")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--no-file", action="store_true", help="do not write RESULTS.md")
+    options = parser.parse_args()
+
+    about = machine()
+    peers = peers_environment(["wandb", "mlflow", "aim"]) if options.peers else None
+    if peers is None and (PEERS / "bin" / "python").exists():
+        peers = PEERS
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="epochal-bench-") as place:
+        for name in options.only:
+            if not options.json:
+                print(f"{name} ...", file=sys.stderr, flush=True)
+            if name == "first-log":
+                figures += client.first_log(Path(place), peers)
+            else:
+                figures += BENCHMARKS[name](Path(place))
+    if options.json:
+        listed = [{**msgspec.to_builtins(f), "verdict": f.verdict} for f in figures]
+        print(msgspec.json.encode({"machine": about, "figures": listed}).decode())
+    else:
+        print(as_text(figures))
+    if not options.no_file and options.only == names:
+        RESULTS.write_text(as_markdown(figures, about))
+    return int(any(figure.verdict == "MISSED" for figure in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
