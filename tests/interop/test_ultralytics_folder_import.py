@@ -237,6 +237,32 @@ def test_hostile_arguments_run_nothing(tmp_path: Path, workspace: Folder, args: 
     assert not Path("owned").exists()
 
 
+def test_what_is_too_large_is_divided_or_named(tmp_path: Path, workspace: Folder) -> None:
+    columns = [f"metric/{i:04d}/{'x' * 100}" for i in range(2000)]
+    long = "y" * 300
+    table = ",".join(["epoch", *columns, long]) + "\n1," + ",".join(["0.5"] * 2001) + "\n"
+    folder = training(tmp_path, table, epochs=1)
+    with (folder / "args.yaml").open("a") as file:
+        file.write(f"comment: {'z' * 200_000}\n")
+    report = import_folder(folder, workspace=workspace.root)
+    assert any("300 characters" in problem for problem in report.problems)
+    run = the_run(workspace)
+    assert len(run.metrics) == 2000
+    assert len(run.effective["comment"]) < 3000
+
+
+def test_names_that_are_no_text(tmp_path: Path, workspace: Folder) -> None:
+    folder = training(tmp_path, "epoch,time,loss\n1,1,3\n", epochs=1)
+    odd = Path(os.fsdecode(bytes(tmp_path) + b"/v1_\xff\xfe"))
+    folder.rename(odd)
+    (odd / "bad\nname.png").write_bytes(b"\x89PNG")
+    report = import_folder(odd, workspace=workspace.root)
+    assert any("name.png" in problem for problem in report.problems)
+    assert the_run(workspace).metrics["loss"].n == 1
+    again = import_folder(odd, workspace=workspace.root)
+    assert again.runs[0].new == 0
+
+
 class Bomb:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch owned",)

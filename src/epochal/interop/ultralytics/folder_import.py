@@ -50,10 +50,11 @@ from epochal.records import (
     Summary,
     to_wire,
 )
+from epochal.run.mirror import portions
 from epochal.run.naming import suggested_name
 from epochal.run.opening import default_project
 from epochal.run.values import plain
-from epochal.store.blobs import Blobs
+from epochal.store.blobs import Blobs, artifact_key
 from epochal.version import __version__
 
 __all__ = ["import_folder"]
@@ -62,6 +63,8 @@ _SYSTEM = "ultralytics"
 _STILL_WRITTEN = 3600.0
 """Seconds since the last write after which an unfinished training is taken for dead."""
 _MOST_YAML = 1 << 20
+_COLUMNS = 100
+"""Of one record, so that its line keeps its limit."""
 
 
 def import_folder(path: Path, *, workspace: Path, **intent: Any) -> ImportReport:
@@ -99,10 +102,11 @@ class _FolderImport:
 
     def __init__(self, path: Path, folder: Folder, intent: dict[str, Any]) -> None:
         self.path = path.absolute()
+        self.called = str(plain(self.path.name))  # a name on disk need not be text
         self.folder = folder
         self.blobs = Blobs(folder.blobs)
         self.intent = {key: value for key, value in intent.items() if value}
-        self.source = f"{_SYSTEM}:{self.path}"
+        self.source = f"{_SYSTEM}:{plain(str(self.path))}"
         self.problems: list[str] = []
         self.left_out: list[str] = []
         self.args = self._read_args()
@@ -125,10 +129,10 @@ class _FolderImport:
             runs = self._import()
         return ImportReport(
             system=_SYSTEM,
-            source=str(self.path),
+            source=str(plain(str(self.path))),
             runs=runs,
-            problems=tuple(self.problems),
-            left_out=tuple(self.left_out),
+            problems=tuple(plain(self.problems)),
+            left_out=tuple(plain(self.left_out)),
         )
 
     # --- what the folder says ------------------------------------------------------------------
@@ -196,25 +200,23 @@ class _FolderImport:
     # --- the run -------------------------------------------------------------------------------
 
     def _import(self) -> tuple[ImportedRun, ...]:
-        born = str(self.args.get("save_dir") or self.args.get("name") or self.path.name)
+        born = str(self.args.get("save_dir") or self.args.get("name") or self.called)
         run = derived_id(_SYSTEM, born, self.table.first_line)
         if run in purged_runs(self.folder):
             self.left_out.append(f"{self.path}: its run {run[:8]} was purged")
             return ()
         config, effective = self._config()
         opened = self._opened(run, config) or self._opening(run, config)
-        new = known = 0
+        new, known = self._say_config(run, opened.name, config, effective)
         for number, (rows, begun) in enumerate(self._timed_attempts(), start=1):
             first = opened if number == 1 else msgspec.structs.replace(opened, attempt=number)
             with Stream(
                 self.folder, run, opened.name, f"attempt {number}", attempt=number
             ) as stream:
                 stream.say(first, begun)
-                if number == 1:
-                    stream.say(Config(values=config), begun)
-                    stream.say(Config(values=effective, role="effective"), begun)
                 for row in rows:
-                    stream.say(_metrics(row), _time_of(row, begun))
+                    for metrics in _metrics(row):
+                        stream.say(metrics, _time_of(row, begun))
                 new, known = new + stream.new, known + stream.known
             is_last = number == len(self.table.attempts)
             facts = Facts(self.folder, run, number, derived_id("facts", run, str(number)))
@@ -234,6 +236,18 @@ class _FolderImport:
                 known=known,
             ),
         )
+
+    def _say_config(
+        self, run: str, name: str, config: dict[str, Any], effective: dict[str, Any]
+    ) -> tuple[int, int]:
+        """Record the arguments; those of the first import stand, as resuming rewrites them."""
+        _, begun = next(self._timed_attempts())
+        with Stream(self.folder, run, name, "arguments") as stream:
+            for part in portions(config):
+                stream.say(Config(values=part), begun)
+            for part in portions(effective):
+                stream.say(Config(values=part, role="effective"), begun)
+            return stream.new, stream.known
 
     def _config(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was asked for, as far as it can be told from the defaults; and all."""
@@ -267,7 +281,7 @@ class _FolderImport:
             or default_project(self.folder)
         )
         parent = self.intent.get("parent")
-        name = self.intent.get("name") or given_name(self.path.name, args_project)
+        name = self.intent.get("name") or given_name(self.called, args_project)
         if not name:
             name = given_name(args_name, args_project)
         return Opened(
@@ -307,8 +321,8 @@ class _FolderImport:
         if not is_last:
             yield Finished(status="killed", reason="ended without a word; a later start went on")
             return
-        if opened.name != self.path.name:
-            text = f"imported from a folder called {self.path.name}"
+        if opened.name != self.called:
+            text = f"imported from a folder called {self.called}"
             yield Notice(code="name", text=text)
         yield from self._artifacts()
         yield from self._pin(opened)
@@ -320,6 +334,7 @@ class _FolderImport:
     def _artifacts(self) -> Iterator[AnyBody]:
         for key, path, role in output_files(self.path):
             try:
+                key = artifact_key(key)
                 digest = self.blobs.put_file(path)
                 size = self.blobs.path(digest).stat().st_size
             except (OSError, EpochalError) as error:
@@ -418,9 +433,11 @@ def _is_argument(value: Any) -> bool:
     return not any(isinstance(item, list | dict | set | tuple) for item in items)
 
 
-def _metrics(row: Row) -> Metrics:
-    values = {key: to_wire(value) for key, value in row.values.items()}
-    return Metrics(values=values, step=row.epoch, epoch=row.epoch)
+def _metrics(row: Row) -> Iterator[Metrics]:
+    items = [(key, to_wire(value)) for key, value in row.values.items()]
+    for start in range(0, len(items), _COLUMNS):
+        values = dict(items[start : start + _COLUMNS])
+        yield Metrics(values=values, step=row.epoch, epoch=row.epoch)
 
 
 def _time_of(row: Row, begun: int) -> int:

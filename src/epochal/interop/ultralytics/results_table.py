@@ -14,6 +14,8 @@ __all__ = ["Row", "Table", "read_table"]
 
 _MOST = 256 << 20
 """Bytes that are read: a million epochs have less."""
+_LONGEST = 250
+"""Bytes of a metric's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,9 @@ def read_table(path: Path, epochs: int | None = None) -> Table:
     if "epoch" not in names:
         table.problems.append(f"{path}: line 1 names no column 'epoch'; nothing was read")
         return table
+    table.problems += [
+        f"{path}: a column's name of {len(name)} characters" for name in names if _is_long(name)
+    ]
     is_torn = not data.endswith(b"\n")
     rows: list[Row] = []
     for number, line in enumerate(lines[1:], start=2):
@@ -89,13 +94,17 @@ def read_table(path: Path, epochs: int | None = None) -> Table:
     return table
 
 
+def _is_long(name: str) -> bool:
+    return len(name.encode()) > _LONGEST
+
+
 def _row(names: list[str], cells: list[str]) -> Row | str:
     """Return the row, or what is wrong with it."""
     if len(cells) != len(names):
         return f"has {len(cells)} of {len(names)} columns"
     values: dict[str, float] = {}
     for name, cell in zip(names, cells, strict=True):
-        if not cell:
+        if not cell or _is_long(name):
             continue
         try:
             values[name] = float(cell)

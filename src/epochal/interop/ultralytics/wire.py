@@ -31,7 +31,18 @@ from epochal.interop.importing import NO_PROCESS, Stream
 from epochal.interop.serving import Gate
 from epochal.interop.ultralytics import platform_records as records
 from epochal.interop.ultralytics.facts import Facts
-from epochal.records import AnyBody, Artifact, Evaluated, Finished, Heartbeat, Opened, Summary
+from epochal.records import (
+    AnyBody,
+    Artifact,
+    Config,
+    Environment,
+    Evaluated,
+    Finished,
+    Heartbeat,
+    Opened,
+    Summary,
+)
+from epochal.run.mirror import portions
 from epochal.run.naming import suggested_name
 from epochal.run.opening import default_project
 from epochal.store.blobs import artifact_key
@@ -211,8 +222,10 @@ class _Platform:
             stream.say(opened, now)
             if not known:
                 for body in records.configs(event.data):
-                    stream.say(body, now)
-            stream.say(records.environment(event.data), now)
+                    for part in portions(body.values):
+                        stream.say(Config(values=part, role=body.role), now)
+            for part in portions(records.environment(event.data).values):
+                stream.say(Environment(values=part), now)
             if load := records.system(event.data.get("system")):
                 stream.say(load, now)
         store.refresh()
