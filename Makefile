@@ -7,6 +7,8 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 VENV := .venv
 BIN := $(VENV)/bin
 YOLO_VENV := .venv-yolo
+CLIENTS_VENV := .venv-clients
+CLIENTS := $(CLIENTS_VENV)/.ready
 YOLO ?= $(if $(EPOCHAL_YOLO_PYTHON),,$(YOLO_VENV)/.ready)
 YOLO_PYTHON := $(or $(EPOCHAL_YOLO_PYTHON),$(YOLO_VENV)/bin/python)
 PIP := -m pip --disable-pip-version-check install --quiet
@@ -14,7 +16,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 YOLO_ENV := YOLO_OFFLINE=true YOLO_AUTOINSTALL=false MPLBACKEND=Agg
 FAST := not slow and not browser
 
-.PHONY: help demo demo-yolo test check test-slow test-browser test-yolo bench ui format clean
+.PHONY: help demo demo-yolo test check test-slow test-browser test-yolo test-clients bench ui format clean
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,13 +37,17 @@ check: $(VENV)/.ready-dev ## Style, types and layers only
 	$(BIN)/lint-imports
 
 test-slow: $(VENV)/.ready-dev ## Crash loops, power cuts, simulations
-	$(BIN)/python -m pytest -m slow --ignore tests/yolo
+	$(BIN)/python -m pytest -m slow --ignore tests/yolo --ignore tests/clients
 
 test-browser: $(VENV)/.ready-dev ## The pages in a real Chromium
 	$(BIN)/python -m pytest -m browser
 
 test-yolo: $(VENV)/.ready-dev $(YOLO) ## Real YOLO trainings, a few epochs each
 	$(YOLO_ENV) EPOCHAL_YOLO_PYTHON=$(abspath $(YOLO_PYTHON)) $(BIN)/python -m pytest tests/yolo -m slow
+
+test-clients: $(VENV)/.ready-dev $(CLIENTS) ## Unmodified clients of other trackers against a real server
+	EPOCHAL_MLFLOW_PYTHON=$(abspath $(CLIENTS_VENV)/mlflow3/bin/python):$(abspath $(CLIENTS_VENV)/mlflow2/bin/python) \
+		$(BIN)/python -m pytest tests/clients -m slow
 
 bench: $(VENV)/.ready-dev ## Measure against the budgets
 	$(BIN)/python -m benchmarks
@@ -54,7 +60,7 @@ format: $(VENV)/.ready-dev ## Let the formatter have its way
 	$(BIN)/ruff format .
 
 clean: ## Remove what was set up and measured here
-	rm -rf $(VENV) $(YOLO_VENV) .demo .demo-yolo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(YOLO_VENV) $(CLIENTS_VENV) .demo .demo-yolo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; PYTHON=/path/to/python names one"; exit 1; }
@@ -80,4 +86,13 @@ $(YOLO_VENV)/.ready: tools/torchvision_stub.py pyproject.toml
 	@$(YOLO_VENV)/bin/python $(PIP) torch==2.13.0 torchvision==0.28.0+stub ultralytics==8.4.190 \
 		--find-links $(YOLO_VENV)/wheels
 	@$(YOLO_VENV)/bin/python $(PIP) --editable .
+	@touch $@
+
+# Clients as their users have them: each in an environment of its own, without Epochal.
+$(CLIENTS_VENV)/.ready: Makefile
+	@echo "setting up $(CLIENTS_VENV) (mlflow 3 and 2) ..."
+	@for v in 3.17.2 2.22.5; do \
+		place=$(CLIENTS_VENV)/mlflow$${v%%.*}; \
+		test -x $$place/bin/python || $(PYTHON) -m venv $$place || exit 1; \
+		$$place/bin/python $(PIP) mlflow-skinny==$$v || exit 1; done
 	@touch $@
