@@ -334,12 +334,12 @@ def _sentence(
 ) -> str:
     against = f" over {baseline.name}" if baseline else " as the first version"
     if kind == "":
-        return f"ship {candidate.name}{against}: {gates[2].sentence}"
+        return f"{candidate.name}{against}: {gates[2].sentence}"
     reason = next(gate for gate in gates if gate.kind == kind)
     what = f"gate {reason.number} ({reason.name.lower()}): {reason.sentence}"
     if overridden:
-        return f"ship {candidate.name}{against} against the gates; {what}"
-    return f"{kind}: {what}"
+        return f"{candidate.name}{against}, against {what}"
+    return what
 
 
 def _next(gates: tuple[Gate, ...], kind: Kind) -> tuple[str, ...]:

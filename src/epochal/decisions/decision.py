@@ -60,7 +60,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: Kind = ""
     """Why not to ship: ``no win``, ``inconclusive`` or ``invalid``."""
     sentence: str
-    """The decision in one line."""
+    """Why, in one line."""
     gates: tuple[Gate, ...]
     next: tuple[str, ...] = ()
     """What would change it, the cheapest first."""

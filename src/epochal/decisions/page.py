@@ -123,15 +123,15 @@ def _svg(interval: Interval) -> str:
     low, high = low - 0.08 * span, high + 0.08 * span
 
     def x(value: float) -> str:
-        return f"{(value - low) / (high - low) * 700:.1f}"
+        return f"{(value - low) / (high - low) * 480:.1f}"
 
     words = (
         f"gain {interval.point:+.1f} {interval.unit}, between {interval.low:+.1f} and "
         f"{interval.high:+.1f}"
     )
     return (
-        f'<svg viewBox="0 0 700 58" role="img" aria-label="{words}">'
-        f'<line x1="0" x2="700" y1="26" y2="26" stroke="var(--line)"/>'
+        f'<svg viewBox="0 0 480 58" role="img" aria-label="{words}">'
+        f'<line x1="0" x2="480" y1="26" y2="26" stroke="var(--line)"/>'
         f'<line x1="{x(0)}" x2="{x(0)}" y1="8" y2="42" stroke="var(--soft)"/>'
         f'<line x1="{x(interval.wanted)}" x2="{x(interval.wanted)}" y1="8" y2="42" '
         'stroke="var(--soft)" stroke-dasharray="3 3"/>'
