@@ -60,7 +60,9 @@ class Accumulator:
     def add_points(self, step: npt.NDArray[np.int64], value: Floats) -> None:
         """Add plain points in their order."""
         number = ~np.isnan(value)
-        self.add(step[number], None, *(value[number],) * 4)
+        if not number.all():
+            step, value = step[number], value[number]
+        self.add(step, None, value, value, value, value)
 
     def add(
         self,
@@ -81,11 +83,13 @@ class Accumulator:
             count = count[inside] if count is not None else None
         if not len(place):
             return
-        if (np.diff(place) < 0).any():
+        moves = np.diff(place)
+        if (moves < 0).any():
             order = np.argsort(place, kind="stable")
             place, last, low, high, total = (a[order] for a in (place, last, low, high, total))
             count = count[order] if count is not None else None
-        starts = np.flatnonzero(np.diff(place, prepend=-1))
+            moves = np.diff(place)
+        starts = np.append(0, np.flatnonzero(moves) + 1)
         at = place[starts]
         ends = np.append(starts[1:], len(place))
         self.count[at] += ends - starts if count is None else np.add.reduceat(count, starts)

@@ -15,7 +15,7 @@ import numpy as np
 
 from epochal.store import chunks
 from epochal.store.buckets import Accumulator, Overlay, grid
-from epochal.store.chunks import CHUNK, PREVIEW, Floats, Ints, Points
+from epochal.store.chunks import CHUNK, PREVIEW, Floats, Points
 from epochal.store.database import Database
 
 __all__ = ["SYSTEM", "PointStore", "SeriesSummary"]
@@ -269,30 +269,21 @@ class PointStore:
         series: _Series,
         found: Iterable[tuple[bytes | None, bytes | None]],
     ) -> None:
-        """Add a series' chunks in their order, many at once: a call costs more than a chunk."""
-        curves: list[tuple[Ints, Floats]] = []
+        """Add a series' chunks in their order; previews, which are small, many at once."""
         tables: list[Floats] = []
-
-        def add() -> None:
-            if tables:
-                target.add(*np.concatenate(tables, axis=1))
-            if curves:
-                steps, values = zip(*curves, strict=True)
-                step, value = np.concatenate(steps), np.concatenate(values)
+        for data, table in found:
+            if data is None and table is not None:
+                tables.append(chunks.read_preview(table))
+            elif data is not None:
+                if tables:
+                    target.add(*np.concatenate(tables, axis=1))
+                    tables.clear()
+                step, value = chunks.decode_curve(data)
                 if series.cutoff is not None:
                     step, value = step[step < series.cutoff], value[step < series.cutoff]
                 target.add_points(step, value)
-            tables.clear()
-            curves.clear()
-
-        for data, table in found:
-            if tables if data is not None else curves:
-                add()  # the other kind stands before this one
-            if data is not None:
-                curves.append(chunks.decode_curve(data))
-            elif table is not None:
-                tables.append(chunks.read_preview(table))
-        add()
+        if tables:
+            target.add(*np.concatenate(tables, axis=1))
 
     def _chunks(
         self, series: _Series, lo: int, hi: int, *, previews: bool
