@@ -173,6 +173,7 @@ def _open(
         owner=writer.id,
     )
     if not run.record(opened_body):
+        run.recorder.discard()
         raise OSError("the run's opening could not be written")
     run.go_on_from(next_step)
     if config is not None:

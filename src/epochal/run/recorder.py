@@ -214,6 +214,19 @@ class Recorder:
         except OSError as error:
             say(f"the journal could not be closed: {error}")
 
+    def discard(self) -> None:
+        """Take back a journal that could not even say what it is about: readers find no ghost."""
+        self.closed = True
+        if self._writer is None:
+            return
+        self._writer.abandon()
+        try:
+            self._writer.path.unlink()
+            for folder in list(self._writer.path.parents)[:2]:
+                folder.rmdir()  # the run's journal folder and the run's, unless others use them
+        except OSError:
+            pass
+
     def _sync_others(self) -> None:
         """Sync what others recorded into the run on this machine: children that are gone, say."""
         if self.folder is None:
