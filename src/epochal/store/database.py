@@ -18,14 +18,14 @@ from epochal.errors import Damaged, EpochalError
 
 __all__ = ["SCHEMA_VERSION", "Busy", "Database", "index_path"]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Parameters: TypeAlias = tuple[object, ...]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS writer (
     id TEXT PRIMARY KEY, run TEXT, attempt INTEGER NOT NULL, next_seq INTEGER NOT NULL,
-    intact INTEGER NOT NULL, damaged INTEGER NOT NULL, unknown INTEGER NOT NULL,
+    intact INTEGER NOT NULL, unknown INTEGER NOT NULL,
     last_t INTEGER NOT NULL, header TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS file (
     path TEXT PRIMARY KEY, writer TEXT NOT NULL, run TEXT, consumed INTEGER NOT NULL,

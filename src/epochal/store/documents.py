@@ -257,6 +257,10 @@ def fold(
         elif not isinstance(event.body, Opened):
             state.apply(event)
     doc = state.doc
+    if not state.attempts and ordered:
+        # The opening is damaged, or its journal is not here: what there is can still be found.
+        doc.name, doc.project = doc.name or run[:8], doc.project or "unknown"
+        doc.created = min(event.t for event in ordered)
     doc.attempts = [state.attempts[n] for n in sorted(state.attempts)]
     doc.lessons.sort(key=lambda s: (s.body.rev, s.t))  # type: ignore[union-attr] # lessons only
     for attempt in doc.attempts:

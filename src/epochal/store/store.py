@@ -455,12 +455,12 @@ class Store:
     def health(self) -> list[FileHealth]:
         """Return the journal files with something wrong in them."""
         found = []
-        for path, run, damaged, consumed, next_seq, intact, unknown in self._db.rows(
-            "SELECT f.path, f.run, f.damaged, f.consumed, w.next_seq, w.intact, w.unknown"
-            " FROM file f LEFT JOIN writer w ON w.id = f.writer ORDER BY f.path"
+        for path, writer, run, damaged, consumed, next_seq, intact, unknown in self._db.rows(
+            "SELECT f.path, f.writer, f.run, f.damaged, f.consumed, w.next_seq, w.intact,"
+            " w.unknown FROM file f LEFT JOIN writer w ON w.id = f.writer ORDER BY f.path"
         ):
             try:
-                torn = (self.folder.root / path).stat().st_size - consumed
+                torn = (self.folder.root / path).stat().st_size - consumed if writer else 0
             except FileNotFoundError:
                 torn = 0
             missing = (next_seq or 0) - (intact or 0)
