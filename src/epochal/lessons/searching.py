@@ -82,6 +82,8 @@ def search_lessons(
         told = [run for run in runs if run.lesson or run.hypothesis]
         told.sort(key=lambda run: run.created, reverse=True)
         return _still_there(store, index, [_hit(run, (), 0.0) for run in told[:limit]])
+    if not runs:
+        return []
     occurs = [[term in run.whole for term in terms] for run in runs]
     counts = [sum(column) for column in zip(*occurs, strict=True)]
     rarity = {
