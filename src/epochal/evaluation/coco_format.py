@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ class _Annotation(msgspec.Struct, gc=False):
     bbox: tuple[float, float, float, float]
     area: float | None = None
     iscrowd: int | bool = 0
+    file_name: str = ""
 
 
 class _Dataset(msgspec.Struct):
@@ -102,7 +104,7 @@ def read_coco(
     readings = {"those of the ground truth": _category_index(dataset)}
     if first_category is not None:
         readings = _counted(boxes, first_category)
-    elif any(row.file_name for row in rows):
+    elif {row.file_name for row in rows} - {""}:
         readings |= _counted(boxes, 0, 1)
     return _with_results(path, rows, boxes, images, _fitting(path, rows, boxes, images, readings))
 
@@ -208,6 +210,8 @@ def _fitting(
 
     The one that has all ids; of several that differ, the one by which far more boxes match.
     """
+    if len(readings) == 1:
+        return next(iter(readings.values()))
     ids = sorted({row.category_id for row in rows})
     possible: dict[tuple[int, ...], str] = {}
     for name, reading in readings.items():
@@ -337,12 +341,11 @@ def _indices(
 ) -> tuple[Any, Any]:
     """Return image and class of each row; the first that has none is named."""
 
-    def image_of(row: _Annotation | _Result) -> int:
-        if isinstance(row, _Result) and row.file_name and images.get(row.file_name, -1) >= 0:
-            return images[row.file_name]
-        return images.get(row.image_id, _UNKNOWN)
-
-    img = np.array([image_of(row) for row in rows], np.int32)
+    found = [images.get(row.image_id, _UNKNOWN) for row in rows]
+    if {row.file_name for row in rows} - {""}:
+        named = [images.get(row.file_name, _UNKNOWN) for row in rows]
+        found = [n if n >= 0 else i for n, i in zip(named, found, strict=True)]
+    img = np.array(found, np.int32)
     cls = np.array([categories.get(row.category_id, -1) for row in rows], np.int32)
     bad = (img < 0) | (cls < 0)
     if bad.any():
@@ -368,7 +371,8 @@ def _corners(
     path: Path, what: str, rows: Sequence[_Annotation | _Result], sizes: np.ndarray, img: Any
 ) -> Floats:
     """Return the boxes as corners; the first that no image can hold is named."""
-    box = np.array([row.bbox for row in rows], np.float64).reshape(-1, 4)
+    sides = chain.from_iterable(row.bbox for row in rows)
+    box = np.fromiter(sides, np.float64, 4 * len(rows)).reshape(-1, 4)
     width, height = box[:, 2], box[:, 3]
     negative = (width < 0) | (height < 0)
     box[:, 2:] += box[:, :2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -141,6 +142,11 @@ class Boxes:
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # frozen for everybody but the constructor
+
+    @cached_property
+    def pred_area(self) -> Floats:
+        """(p,) area of each predicted box, in square pixels."""
+        return area_of(self.pred_xyxy)
 
     def with_predictions(
         self, *, img: ArrayLike, cls: ArrayLike, score: ArrayLike, xyxy: ArrayLike

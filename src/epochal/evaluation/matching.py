@@ -59,16 +59,18 @@ def bbox_iou(boxes: Boxes) -> PairSimilarity:
     No pixel is added to the sides. With a crowd the denominator is the area of the detection.
     """
     truth, pred = boxes.truth_xyxy.T.copy(), boxes.pred_xyxy.T.copy()
-    truth_area, pred_area = area_of(boxes.truth_xyxy), area_of(boxes.pred_xyxy)
+    truth_area, pred_area = area_of(boxes.truth_xyxy), boxes.pred_area
     crowd = boxes.truth_crowd
 
     def iou(p: Rows, t: Rows) -> Floats:
-        w = np.minimum(pred[2][p], truth[2][t]) - np.maximum(pred[0][p], truth[0][t])
-        h = np.minimum(pred[3][p], truth[3][t]) - np.maximum(pred[1][p], truth[1][t])
         similarity = np.zeros(len(p))
-        hit = np.flatnonzero((w > 0) & (h > 0))
-        p, t = p[hit], t[hit]
-        overlap = w[hit] * h[hit]
+        w = np.minimum(pred[2][p], truth[2][t]) - np.maximum(pred[0][p], truth[0][t])
+        hit = np.flatnonzero(w > 0)  # most pairs end here: what follows is for the few others
+        p, t, w = p[hit], t[hit], w[hit]
+        h = np.minimum(pred[3][p], truth[3][t]) - np.maximum(pred[1][p], truth[1][t])
+        high = h > 0
+        hit, p, t = hit[high], p[high], t[high]
+        overlap = w[high] * h[high]
         union = pred_area[p] + truth_area[t] - overlap
         similarity[hit] = overlap / np.where(crowd[t], pred_area[p], union)
         return similarity
@@ -196,8 +198,8 @@ class Matcher:
         hit = (taken >= 0) & ~ignored_truth[taken]
         kept = np.ones(len(self._order), np.bool_)
         if area != ALL:
-            pred_area = area_of(boxes.pred_xyxy)
-            kept = ((pred_area >= area[0]) & (pred_area <= area[1]))[self._order]
+            kept = (boxes.pred_area >= area[0]) & (boxes.pred_area <= area[1])
+            kept = kept[self._order]
         within = kept[rows]
         kept[rows] |= hit.any(axis=1)  # outside, whatever is no true positive is ignored
         final = kept[self._final]
@@ -280,10 +282,12 @@ def _candidates(boxes: Boxes, order: Rows, similarity: PairSimilarity, floor: fl
     first, count = bounds[img], bounds[img + 1] - bounds[img]
     kept: list[_Pairs] = []
     for rows in _chunks(count):
-        row = np.repeat(rows, count[rows])
-        within = np.arange(len(row)) - np.repeat(np.cumsum(count[rows]) - count[rows], count[rows])
-        truth = by_image[first[row] + within]
-        value = similarity(order[row], truth)
+        many = count[rows]
+        row = np.repeat(rows, many)
+        truth = np.arange(len(row)) + np.repeat(first[rows] - (np.cumsum(many) - many), many)
+        truth = by_image[truth]
+        prediction = np.repeat(order[rows], many)
+        value = similarity(prediction, truth)
         kept.append(_Pairs(row, truth, value).only(value >= floor))
     nothing = np.zeros(0, np.intp)
     return _Pairs(
