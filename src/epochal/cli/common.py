@@ -175,13 +175,15 @@ class progress:
             Progress,
             TextColumn,
             TimeRemainingColumn,
+            TransferSpeedColumn,
         )
 
-        count = DownloadColumn() if self._unit == "bytes" else MofNCompleteColumn()
+        in_bytes = self._unit == "bytes"
+        count = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            count,
+            *count,
             TimeRemainingColumn(),
             console=console(stderr=True),
             transient=True,

@@ -39,6 +39,8 @@ def export(
 ) -> Path:
     """Write a version to `destination`, a folder that does not exist yet or is empty.
 
+    Images whose labels have errors are left out, as a trainer leaves them out.
+
     Parameters
     ----------
     name
@@ -72,8 +74,9 @@ def export(
     work.mkdir(parents=True)
     try:
         writer = _WRITERS[form](content, work, name)
-        total = len(content.manifest.entries)
-        for done, (entry, file_name) in enumerate(_named(content.manifest.entries), 1):
+        entries = [entry for entry in content.manifest.entries if not entry.malformed]
+        total = len(entries)
+        for done, (entry, file_name) in enumerate(_named(entries), 1):
             image, rows = _read(content, entry)
             place = work / "images" / entry.split / file_name
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +100,7 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _named(entries: tuple[ManifestEntry, ...]) -> Iterator[tuple[ManifestEntry, str]]:
+def _named(entries: list[ManifestEntry]) -> Iterator[tuple[ManifestEntry, str]]:
     """Yield each entry with a file name that is its own within the split, once."""
     taken: set[tuple[str, str]] = set()
     for entry in entries:
@@ -160,9 +163,6 @@ class _Ndjson:
         header = content.manifest.header
         self.file = root / f"{name}.ndjson"
         self.key = _KEYS[header.task]
-        self.keypoints = header.keypoints
-        self.count = 0
-        self.out = self.file.open("wb")
         first: dict[str, Any] = {
             "type": "dataset",
             "task": header.task,
@@ -188,10 +188,10 @@ class _Ndjson:
         self._write(record)
 
     def _write(self, record: dict[str, Any]) -> None:
-        self.out.write(msgspec.json.encode(record) + b"\n")
+        with self.file.open("ab") as out:
+            out.write(msgspec.json.encode(record) + b"\n")
 
     def finish(self) -> Path:
-        self.out.close()
         return self.file
 
 

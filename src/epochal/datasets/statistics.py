@@ -86,7 +86,7 @@ def split_statistics(
             name = manifest.header.classes[category]
             split.objects[name] += number
             split.with_class[name] += 1
-        shapes = content.shapes(entry)
+        shapes = [] if entry.malformed else content.shapes(entry)
         if shapes is None:
             split.unknown += 1
         else:

@@ -283,14 +283,25 @@ class PinCheck(NamedTuple):
 
 
 def check_pin(
-    data_yaml: str | os.PathLike[str], manifest: Manifest, cache: ScanCache | None = None
+    path: str | os.PathLike[str],
+    manifest: Manifest,
+    cache: ScanCache | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> PinCheck:
     """Compare working data with a version: the check that a starting training makes.
 
     Never raises for the data's sake: data that cannot be read is ``unchecked``, with the reason.
+
+    Parameters
+    ----------
+    cache
+        Of an earlier scan; without one every byte is read.
+    progress
+        As in `scan`.
     """
     try:
-        found = scan(data_yaml, previous=cache)
+        found = scan(path, previous=cache, progress=progress)
     except InvalidInput as error:
         return PinCheck("unchecked", str(error), None)
     if found.manifest.digest == manifest.digest:
