@@ -164,7 +164,7 @@ def _draw_set(one: TestSet, names: Mapping[str, str]) -> None:
             names.get(look.run) or look.run_name or look.run[:8] or "unknown",
             look.purpose,
             look.revealed if look.completed else "unknown: never completed",
-            str(line.number) if line.number else "free: reference",
+            str(line.number) if line.number else "free",
             look.author.partition(" <")[0],
         )
     out.print(table)

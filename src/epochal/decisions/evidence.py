@@ -33,7 +33,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Missing:
-    """Why no evaluation speaks, and the command that makes one."""
+    """Why no evaluation speaks, and what makes one: a command, nearly always."""
 
     run: RunDocument
     reason: str
@@ -80,6 +80,12 @@ def measured(
         for stamped in run.evaluations
         if isinstance(stamped.body, Evaluated) and stamped.body.split == split
     ]
+    if not on_split and store.status(run) == "running":
+        return Missing(
+            run,
+            f"{run.name} is still training",
+            "let it finish: its best weights are measured at the end",
+        )
     if not on_split:
         return Missing(run, f"{run.name} was not evaluated on {split}", command)
     by_evaluator = [body for body in on_split if body.evaluator == evaluator]

@@ -182,10 +182,12 @@ def _judged(
         f"{charter.alpha_family:g}"
     )
     advice = []
-    if position.k > position.budget.advice:
+    budget = position.budget
+    if position.k > budget.advice:
+        looks = "look" if budget.advice == 1 else "looks"
         advice.append(
-            f"a set of {position.budget.n_images} images bears {position.budget.advice} "
-            f"{'look' if position.budget.advice == 1 else 'looks'}; a new one is due"
+            f"a set of {budget.n_images} images bears {budget.advice} {looks}: a new one is due, "
+            f"before the {budget.left} that the charter still allows are used"
         )
     shown = (
         judgement == "pass"
