@@ -188,6 +188,16 @@ def test_error_of_seeds_is_what_images_do_not_explain():
     assert (spread.sd, spread.df) == (pytest.approx(0.0098, rel=0.01), 4)
 
 
+def test_one_estimate_for_both_arms_keeps_its_degrees_of_freedom():
+    still = [given_draws(0.5, np.full(10, 0.5))]
+    found = estimate(still, still, spread=SeedSpread(sd=0.01, source="pooled", df=3.0), alpha=0.05)
+    assert found.df == pytest.approx(3.0)
+    seeds = [given_draws(0.5 + s, np.full(10, 0.5)) for s in (-0.01, 0.0, 0.01)]
+    one_sided = estimate(seeds, still, spread=NO_SEEDS, alpha=0.05)
+    assert one_sided.df == pytest.approx(2.0)
+    assert one_sided.se == pytest.approx(0.01 * np.sqrt(1 / 3 + 1))
+
+
 def test_seeds_that_images_explain_add_nothing():
     rng = np.random.default_rng(0)
     arm = [given_draws(0.5 + s, 0.5 + s + rng.normal(0, 0.02, 500)) for s in (-0.01, 0.01)]

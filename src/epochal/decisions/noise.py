@@ -160,17 +160,21 @@ def estimate(
     se_images = float(difference.std(ddof=1)) if len(difference) > 1 else math.inf
     own = [_seed_variance(arm) for arm in (baseline, candidate)]
     shared = [v for v in own if v is not None]
-    terms: list[tuple[float, float]] = []  # (variance of the arm's mean, degrees of freedom)
-    for arm, variance in zip((baseline, candidate), own, strict=True):
+    # One estimate that speaks for both arms is no more certain than it is for one.
+    by_source: dict[object, list[float]] = {}
+    freedom: dict[object, float] = {}
+    source: object
+    for side, (arm, variance) in enumerate(zip((baseline, candidate), own, strict=True)):
         if variance is not None:
-            terms.append((variance / len(arm), len(arm) - 1))
+            source, freedom[side] = side, len(arm) - 1
         elif shared:  # the other arm's seeds speak for both
-            terms.append((shared[0], max(len(baseline), len(candidate)) - 1))
+            source, variance = 1 - side, shared[0]
         else:
-            terms.append((spread.sd**2, spread.df))
-    seeds = sum(v for v, _ in terms)
+            source, variance, freedom["assumed"] = "assumed", spread.sd**2, spread.df
+        by_source.setdefault(source, []).append(variance / len(arm))
+    seeds = sum(sum(terms) for terms in by_source.values())
     total = se_images**2 + seeds
-    loss = sum(v**2 / df for v, df in terms)
+    loss = sum(sum(terms) ** 2 / freedom[source] for source, terms in by_source.items())
     df = total**2 / loss if loss > 0 else math.inf
     se = math.sqrt(total)
     q, q95 = t_quantile(1 - alpha, df), t_quantile(0.975, df)

@@ -28,7 +28,8 @@ def seed_spread(
     """Return the spread over seeds to assume for a recipe that was trained once.
 
     The project's own, pooled over all groups of replicates measured on val; else the published
-    one for a training of that size.
+    one for a training of that size. What the bootstrap already holds of it is not taken off,
+    which would need everybody's match records: it errs on the careful side.
     """
     by_print: dict[str, list[tuple[RunDocument, float]]] = defaultdict(list)
     for run in runs:
