@@ -74,7 +74,7 @@ class Accumulator:
         total: Floats,
     ) -> None:
         """Add rows in their order; `count` None means one point a row."""
-        place = ((step - self._lo) / self._width).astype(np.int64)
+        place = np.floor((step - self._lo) / self._width).astype(np.int64)
         inside = (place >= 0) & (place < len(self.count))
         if count is not None:
             inside &= count > 0
