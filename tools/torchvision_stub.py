@@ -3,7 +3,7 @@
 The torchvision wheels on PyPI are CUDA builds: their extension links libtorch_cuda.so, so beside
 a CPU build of torch `import torchvision` dies with "operator torchvision::nms does not exist".
 A CPU machine (CI, `make demo-yolo`) has three ways out: gigabytes of CUDA, another package index,
-or this: a pure-torch wheel of 3 KB with the only parts that detection touches, namely the
+or this: a pure-Python wheel of 3 KB with the only parts that detection touches, namely the
 package's metadata (Ultralytics asks for the version at import), the importable module, and
 `torchvision.ops.nms`. Classification (ImageFolder, transforms) is not covered.
 
@@ -34,40 +34,42 @@ __all__ = ["ops"]
 __version__ = "{version}"
 '''
 
-OPS = '''"""Greedy non-maximum suppression in plain torch; the rule is torchvision's."""
+OPS = '''"""Greedy non-maximum suppression; the rule is torchvision's."""
 
+import numpy as np
 import torch
 
 __all__ = ["box_iou", "nms"]
-
-
-def _area(boxes):
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def box_iou(a, b):
     """Return the IoU of every box of `a` (n, 4) with every box of `b` (m, 4), xyxy."""
     top_left = torch.max(a[:, None, :2], b[None, :, :2])
     bottom_right = torch.min(a[:, None, 2:], b[None, :, 2:])
-    width, height = (bottom_right - top_left).clamp(min=0).unbind(-1)
-    inter = width * height
-    return inter / (_area(a)[:, None] + _area(b)[None] - inter)
+    inter = (bottom_right - top_left).clamp(min=0).prod(2)
+    area_a, area_b = ((box[:, 2:] - box[:, :2]).prod(1) for box in (a, b))
+    return inter / (area_a[:, None] + area_b[None] - inter)
 
 
 def nms(boxes, scores, iou_threshold):
     """Return the indices of the boxes that stay, by descending score."""
     order = scores.argsort(descending=True, stable=True)
-    sorted_boxes = boxes[order].float()
-    alive = torch.ones(len(order), dtype=torch.bool)
+    # NumPy: thousands of steps on few boxes each, where a torch call costs more than its work.
+    x0, y0, x1, y1 = boxes[order].detach().cpu().float().numpy().T
+    area = (x1 - x0) * (y1 - y0)
+    left = np.arange(len(order))
     keep = []
-    for i in range(len(order)):
-        if not alive[i]:
-            continue
-        keep.append(i)
-        rest = slice(i + 1, None)
+    while len(left):
+        best, left = left[0], left[1:]
+        keep.append(best)
+        width = np.minimum(x1[best], x1[left]) - np.maximum(x0[best], x0[left])
+        height = np.minimum(y1[best], y1[left]) - np.maximum(y0[best], y0[left])
+        inter = width.clip(0) * height.clip(0)
+        with np.errstate(invalid="ignore"):
+            iou = inter / (area[best] + area[left] - inter)
         # Not `<=`: two boxes without area have IoU NaN, and such a box stays.
-        alive[rest] &= ~(box_iou(sorted_boxes[i : i + 1], sorted_boxes[rest])[0] > iou_threshold)
-    return order[torch.tensor(keep, dtype=torch.long)]
+        left = left[~(iou > iou_threshold)]
+    return order[torch.as_tensor(np.array(keep, np.int64), device=order.device)]
 '''
 
 METADATA = "Metadata-Version: 2.1\nName: torchvision\nVersion: {version}\nSummary: {summary}\n"
