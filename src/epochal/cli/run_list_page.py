@@ -117,6 +117,9 @@ def _headline(found: RunList, metric: Metric) -> Text:
 def _print_foot(out: Console, found: RunList) -> None:
     if found.total > len(found.runs):
         out.print(Text(f"{found.total - len(found.runs)} more; --limit 0 lists all", style="dim"))
+    for line in [line for line in found.runs if line.dropped][:3]:
+        lost = f"{line.dropped:,} records of {shortened(line.name, 40)} were lost: "
+        out.print(Text.assemble((lost, "bold red"), f"epochal show {line.id[:8]}"))
     here = {line.status for line in found.runs} - {"finished"}
     if here:
         legend = Text("")
@@ -156,8 +159,6 @@ def _name(line: RunLine) -> Text:
     name = Text(shortened(line.name, 48))
     for alias in line.aliases:
         name.append(f" ★{alias}", style="bold yellow")
-    if line.dropped:
-        name.append(f" {line.dropped} lost", style="bold red")
     return name
 
 
