@@ -181,31 +181,36 @@ def orphan_labels(data: DataYaml, files: set[str]) -> list[str]:
     files
         The image files of all splits, as `list_files` names them.
     """
-    stems = {file.rpartition(".")[0] for file in files}
-    labels = {label_file(f"{stem}.x") for stem in stems}
-    image_folders: dict[str, set[str]] = {}
-    for stem in stems:
-        folder = stem.rpartition("/")[0]
-        image_folders.setdefault(label_file(f"{folder}/x.x").rpartition("/")[0], set()).add(folder)
+    stems: dict[str, set[str]] = {}
+    for file in files:
+        folder, _, name = file.rpartition("/")
+        stems.setdefault(folder, set()).add(name.rpartition(".")[0])
+    label_folders: dict[str, list[str]] = {}
+    for folder in stems:
+        beside = label_file(f"{folder}/x.x").rpartition("/")[0]
+        label_folders.setdefault(beside, []).append(folder)
     lists = {source.file for source in data.sources}
     orphans: list[str] = []
-    for folder, images in image_folders.items():
+    for beside, folders in label_folders.items():
+        named = set().union(*(stems[folder] for folder in folders))
         candidates = {
-            f"{folder}/{name}"
-            for name in _names_in(folder)
-            if name.endswith(".txt") and not name.startswith(".") and name != "classes.txt"
+            name
+            for name in _names_in(beside)
+            if name.endswith(".txt")
+            and name[:-4] not in named
+            and not name.startswith(".")
+            and name != "classes.txt"
+            and f"{beside}/{name}" not in lists
         }
-        candidates -= labels
-        candidates -= lists
         if candidates:
             # A list may leave images out: their labels are not orphans.
             unlisted = {
-                label_file(f"{where}/{name}")
-                for where in images
-                for name in _names_in(where)
+                f"{name.rpartition('.')[0]}.txt"
+                for folder in folders
+                for name in _names_in(folder)
                 if is_image(name)
             }
-            orphans.extend(candidates - unlisted)
+            orphans.extend(f"{beside}/{name}" for name in candidates - unlisted)
     return sorted(orphans)
 
 

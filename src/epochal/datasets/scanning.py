@@ -123,7 +123,7 @@ def scan(
         orphan_labels=(
             tuple(orphan_labels(data, set(files))) if isinstance(data, DataYaml) else ()
         ),
-        cache=_remember(data.rules, readings, started),
+        cache=_remember(data.rules, readings, started, previous),
         files={listed.path: listed.file for listed in listing.images},
         read=sum(reading.files_read for reading in readings.values()),
     )
@@ -355,7 +355,19 @@ def _header(data: DataYaml | Collection, readings: Mapping[str, _Reading]) -> Ma
     )
 
 
-def _remember(rules: LabelRules, readings: Mapping[str, _Reading], started: int) -> ScanCache:
+def _remember(
+    rules: LabelRules,
+    readings: Mapping[str, _Reading],
+    started: int,
+    previous: ScanCache | None,
+) -> ScanCache:
+    if (
+        previous is not None
+        and previous.rules == rules
+        and len(previous.images) == len(readings)
+        and not any(reading.files_read or reading.problem for reading in readings.values())
+    ):
+        return previous  # all was known, and nothing else was: it stays true as it is
     cache = ScanCache(rules=rules)
     for file, reading in readings.items():
         if reading.image is None or not _is_utf8(file):

@@ -76,8 +76,10 @@ class DataYaml(msgspec.Struct, frozen=True, kw_only=True):
 
 def label_file(image: str) -> str:
     """Return the path of the label file that belongs to an image."""
-    separated = f"{os.sep}labels{os.sep}".join(image.rsplit(f"{os.sep}images{os.sep}", 1))
-    return separated.rsplit(".", 1)[0] + ".txt"
+    before, found, after = image.rpartition("/images/")
+    label = f"{before}/labels/{after}" if found else image
+    stem, dot, _ = label.rpartition(".")
+    return f"{stem if dot else label}.txt"
 
 
 def read_data_yaml(file: str | os.PathLike[str]) -> DataYaml:
