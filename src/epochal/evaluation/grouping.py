@@ -6,18 +6,21 @@ import csv
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from epochal.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from epochal.evaluation.detections import Boxes
+    from epochal.evaluation.match_records import MatchRecords
 
 __all__ = ["with_groups"]
 
+Grouped = TypeVar("Grouped", "Boxes", "MatchRecords")
 
-def with_groups(boxes: Boxes, file: Path | None, group_of: str) -> Boxes:
-    """Return the boxes with a group for each image, as asked for; unchanged where nothing is.
+
+def with_groups(boxes: Grouped, file: Path | None, group_of: str) -> Grouped:
+    """Return boxes or match records with a group for each image; unchanged if none is asked for.
 
     Parameters
     ----------
