@@ -115,6 +115,17 @@ def test_other_conditions_of_measuring_are_invalid_and_named(workshop, base):
     assert "confidence floor: 0.001 against 0.25" in found.gates[0].sentence
 
 
+def test_clips_are_drawn_where_the_charter_says_what_they_are(workshop, base):
+    clips = Charter(project="pallets", group_of=r"img(\d{4})")  # a hundred images each
+    candidate = better(workshop)
+    one_by_one = verdict(workshop, candidate, base).gates[0]
+    together = verdict(workshop, candidate, base, clips).gates[0]
+    assert (one_by_one.evidence["groups"], together.evidence["groups"]) == (0, 6)
+    assert any("drawn by clip: 6 groups of 600 images" in line for line in together.details)
+    with pytest.raises(InvalidInput, match="does not match"):
+        verdict(workshop, candidate, base, Charter(project="pallets", group_of="site"))
+
+
 def test_evaluations_of_other_weights_do_not_count(workshop, base):
     candidate = workshop.run("v2_imgsz_1024", config={"imgsz": 1024})
     workshop.evaluate(candidate.id, BETTER.run(VAL), "val", weights="0" * 64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from epochal.decisions.evidence import Measured, Missing, evaluate_command, meas
 from epochal.decisions.noise import Estimate, SeedSpread, estimate, pooled_spread
 from epochal.decisions.replicates import replicates
 from epochal.evaluation.document import conditions, differences
+from epochal.evaluation.grouping import with_groups
 from epochal.evaluation.match_records import MatchRecords
 from epochal.records import Evaluated
 from epochal.store.documents import RunDocument
@@ -136,10 +137,17 @@ def gather(
     metric: str,
     evaluator: str,
     registry: Registry,
+    group_of: str = "",
     resamples: int = RESAMPLES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Arms:
-    """Return what there is on `split` for both runs and for the replicates among `others`."""
+    """Return what there is on `split` for both runs and for the replicates among `others`.
+
+    Parameters
+    ----------
+    group_of
+        The charter's: what groups images whose records name no groups.
+    """
     arms = Arms(split, metric, resamples=resamples, progress=progress)
     own = measured(store, candidate, split, evaluator)
     fingerprint = own.evaluation.fingerprint if isinstance(own, Measured) else ""
@@ -148,7 +156,7 @@ def gather(
         if isinstance(found, Missing):
             arms.missing.append(found)
         else:
-            side.append(found)
+            side.append(_by_clip(found, group_of))
     if isinstance(own, Missing) or isinstance(reference, Missing):
         return arms
     arms.invalid += differences(reference.evaluation, own.evaluation)
@@ -184,16 +192,23 @@ def gather(
                     f"{other.name} is no replicate of {run.name}: their results are identical"
                 )
                 continue
-            side.append(more)
+            side.append(_by_clip(more, group_of))
             if other.trashed:
                 arms.notes.append(f"{other.name} counts as a replicate although in the trash")
-    if own.records is not None:
-        if own.records.groups:
-            clips = len(set(own.records.groups))
-            arms.notes.append(f"drawn by clip: {clips} groups of {own.records.n_images} images")
-        elif warning := looks_like_video(own.records.images):
+    if with_records:
+        if arms.records.groups:
+            clips = len(set(arms.records.groups))
+            arms.notes.append(f"drawn by clip: {clips} groups of {arms.records.n_images} images")
+        elif warning := looks_like_video(arms.records.images):
             arms.notes.append(warning)
     return arms
+
+
+def _by_clip(found: Measured, group_of: str) -> Measured:
+    """Return the evaluation with its images grouped as the charter says, if they are not yet."""
+    if not group_of or found.records is None or found.records.groups:
+        return found
+    return replace(found, records=with_groups(found.records, None, group_of))
 
 
 def _has_measured(run: RunDocument, split: str, fingerprint: str) -> bool:

@@ -218,5 +218,5 @@ def looks_like_video(images: Sequence[str]) -> str:
     example = next(iter(runs))
     return (
         f"{inside} of {len(images)} images are numbered like video frames ({example}...): "
-        "record clips as groups, or the interval is too narrow"
+        "set group_of in the charter to draw clips, or the interval is too narrow"
     )

@@ -65,6 +65,10 @@ class Charter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Canonical name of the metric that decides (see `epochal.analysis.metrics`)."""
     min_gain: Gain = 0.5
     """The smallest gain worth having: points (x 100) of a ratio, else the metric's own unit."""
+    group_of: str = ""
+    """Regular expression, searched for in an image's name: what its first parentheses hold (else
+    all it matches) is the clip or site that the image was taken from. Resampling then draws
+    those. Empty: images are drawn, or the groups that the match records name."""
     alpha: Level = 0.05
     """One-sided error level of the gates on val, and of a confirmed class drop (Holm)."""
     keep_share: Share = 0.90

@@ -65,14 +65,14 @@ def read_toml(path: Path) -> Charter:
         charter = msgspec.convert(values, Charter)
     except msgspec.ValidationError as error:
         raise _explained(path, text, values, str(error)) from None
-    try:
-        re.compile(charter.naming_pattern)
-    except re.error as error:
-        line = _line(text, "naming_pattern")
-        raise InvalidInput(
-            f"{path}{line}: naming_pattern is no regular expression: {error}",
-            "correct it, or remove it for the default",
-        ) from None
+    for field in ("naming_pattern", "group_of"):
+        try:
+            re.compile(getattr(charter, field))
+        except re.error as error:
+            raise InvalidInput(
+                f"{path}{_line(text, field)}: {field} is no regular expression: {error}",
+                "correct it, or remove it for the default",
+            ) from None
     try:
         metric = charter.registry().resolve(charter.metric)
     except InvalidInput as error:
@@ -132,7 +132,8 @@ def default_toml(project: str) -> str:
         for field, value in msgspec.structs.asdict(charter).items()
     }
     # A regular expression reads best as a literal string, without doubled backslashes.
-    values["naming_pattern"] = f"'{charter.naming_pattern}'"
+    for field in ("naming_pattern", "group_of"):
+        values[field] = f"'{getattr(charter, field)}'"
     return _TEMPLATE.format(**values)
 
 
@@ -160,6 +161,11 @@ min_gain = {min_gain}
 # "evidence": a gain must also stand out from noise, measured by resampling the images.
 # "literal":  bare numbers are compared. Simple, and wrong about every third time on small sets.
 rule_set = {rule_set}
+
+# Images that are frames of clips (or come from few sites) show the same thing again: drawing them
+# one by one makes the interval far too narrow. A regular expression for the part of an image's
+# name that says which clip it is from, e.g. '^(.*)_frame' or '(site\\d+)'. Empty: no clips.
+group_of = {group_of}
 
 # How often a recipe that is no better may pass on val: 5 %.
 alpha = {alpha}

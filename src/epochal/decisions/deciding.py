@@ -186,6 +186,7 @@ def _against(
             metric=charter.metric,
             evaluator=charter.evaluator,
             registry=charter.registry(),
+            group_of=charter.group_of,
             resamples=resamples,
             progress=progress,
         )

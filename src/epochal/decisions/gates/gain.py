@@ -221,7 +221,7 @@ def _by_numbers(arms: Arms, charter: Charter, metric: Metric) -> Gate:
         evidence=evidence,
         details=tuple(details),
         next=arms.commands(without_records=True)
-        or (f"decide on mAP50-95: {metric.name} has no per-image records",),
+        or (f"a metric of match records (mAP50-95 ...) as the charter's: {metric.name} has none",),
     )
 
 
