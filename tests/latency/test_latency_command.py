@@ -75,6 +75,15 @@ def test_a_ratio_is_shown(trained, record_run, bare):
     assert "20.0% faster than the baseline" in found.output
 
 
+def test_each_is_measured_at_its_own_image_size(trained, record_run, bare):
+    record_run("v1_baseline", config={"imgsz": 96})
+    commands = ("--command", bare([4.0]), "--baseline-command", bare([5.0], "other.py"))
+    found = run("v2_imgsz_160", "--baseline", "v1_baseline", *commands, *QUICK)
+    assert "with imgsz 160 against 96" in " ".join(found.output.split())
+    found = run("v2_imgsz_160", "--baseline", "v1_baseline", *commands, "--imgsz", 128, *QUICK)
+    assert "against" not in found.output
+
+
 def test_measured_elsewhere(folder, trained, weights, tmp_path):
     file = tmp_path / "there.json"
     file.write_text(json.dumps({"device": "jetson", "samples_ms": [[3.0] * 100]}))

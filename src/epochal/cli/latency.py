@@ -136,7 +136,7 @@ def latency_command(
                 device=name,
                 compute=where,
                 batch=batch,
-                imgsz=imgsz or candidate.imgsz(),
+                imgsz=imgsz or candidate.imgsz() or 640,
                 launches=launches,
                 runs=runs,
                 warmup=warmup,
@@ -146,7 +146,7 @@ def latency_command(
                 max_det=max_det,
                 threads=threads,
             )
-            subjects = [side.subject(runner or "", python) for side in sides]
+            subjects = [side.subject(runner or "", python, imgsz) for side in sides]
             documents = measure(subjects, protocol, progress=_advance)
         recorded = tuple(
             side.record(document)
@@ -215,24 +215,26 @@ class _Side:
         return in_force(self.store, self.run.project)[0]
 
     def imgsz(self) -> int:
+        """Return the run's image size; 0 where it has none."""
         if self.run is None:
-            return 640
+            return 0
         for values in (self.run.effective, self.run.config):
             found = values.get("imgsz")
             if isinstance(found, list) and found:
                 found = found[0]
             if isinstance(found, int) and found > 0:
                 return found
-        return 640
+        return 0
 
-    def subject(self, runner: str, python: str | None) -> Subject:
+    def subject(self, runner: str, python: str | None, imgsz: int | None) -> Subject:
         """Return what is measured, its weights within reach under a name that runtimes know."""
         from epochal.latency import Subject
         from epochal.latency.measuring import runner_of
 
         name = self.run.name if self.run is not None else self.target
+        pixels = imgsz or self.imgsz()
         if self.command is not None:
-            return Subject(name=name, command=self.command)
+            return Subject(name=name, command=self.command, imgsz=pixels)
         weights = ""
         model = self.file
         if model is None:
@@ -244,6 +246,7 @@ class _Side:
             runner=runner,
             python=self._python(runner, python),
             weights=weights,
+            imgsz=pixels,
         )
 
     def record(self, document: LatencyDocument) -> str:
@@ -390,10 +393,7 @@ def _draw(outcome: Outcome, sides: list[_Side], charter: Charter | None) -> None
     candidate = outcome.candidate
     out.print(f"[dim]milliseconds; {_conditions(candidate)}[/dim]")
     if outcome.baseline is not None:
-        if outcome.baseline.key == candidate.key:
-            out.print(_ratio(candidate, outcome.baseline))
-        else:
-            out.print("the conditions differ, so that the two are not compared")
+        out.print(_ratio(candidate, outcome.baseline))
     if candidate.throttled:
         out.print("[yellow]the device slowed itself down meanwhile: this counts for no gate[/]")
     elif candidate.conditions.get("nms") == "in" and candidate.conditions["input"] == "random":
@@ -429,16 +429,22 @@ def _draw_budget(outcome: Outcome, charter: Charter) -> None:
 
 def _ratio(a: LatencyDocument, b: LatencyDocument) -> str:
     """Return how the candidate compares, launch by launch: each pair took turns."""
+    from epochal.latency.document import KEY_CONDITIONS
+
     ratios = sorted(
         _median(x.samples) / max(_median(y.samples), 1e-9)
         for x, y in zip(a.launches, b.launches, strict=False)
     )
     middle = ratios[len(ratios) // 2]
     word = "slower" if middle > 1 else "faster"
-    return (
-        f"{abs(middle - 1):.1%} {word} than the baseline "
-        f"({ratios[0] - 1:+.1%} to {ratios[-1] - 1:+.1%} over the launches)"
-    )
+    spread = f"{ratios[0] - 1:+.1%} to {ratios[-1] - 1:+.1%} over the launches"
+    differing = [
+        f"{key} {a.conditions.get(key)} against {b.conditions.get(key)}"
+        for key in KEY_CONDITIONS
+        if a.conditions.get(key) != b.conditions.get(key)
+    ]
+    at = f", with {', '.join(differing)}" if differing else ""
+    return f"{abs(middle - 1):.1%} {word} than the baseline ({spread}){at}"
 
 
 def _conditions(document: LatencyDocument) -> str:

@@ -96,6 +96,8 @@ class Subject:
         ``ultralytics``, ``onnxruntime``, ``torchscript``; empty: by the file's suffix.
     weights
         Digest of the run's weights file, if it is that.
+    imgsz
+        Pixels of its input, where they are not the protocol's.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Subject:
     runner: str = ""
     python: str = field(default=sys.executable)
     weights: str = ""
+    imgsz: int = 0
 
     def __post_init__(self) -> None:
         if (self.model is None) == (not self.command):
@@ -117,7 +120,7 @@ class Subject:
             "model": str(self.model),
             "device": protocol.compute,
             "batch": protocol.batch,
-            "imgsz": protocol.imgsz,
+            "imgsz": self.imgsz or protocol.imgsz,
             "images": list(protocol.images),
             "half": protocol.half,
             "conf": protocol.confidence,
@@ -232,7 +235,7 @@ def _document(
         "measure": "latency",
         "stage": "e2e",
         "batch": protocol.batch,
-        "imgsz": protocol.imgsz,
+        "imgsz": subject.imgsz or protocol.imgsz,
         "format": subject.model.suffix[1:] if subject.model is not None else "command",
         "device": device,
         "hardware": processor,
