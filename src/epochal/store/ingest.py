@@ -56,7 +56,6 @@ class Ingest:
         progress
             Called with (bytes done, bytes in all) after each portion.
         """
-        report = IngestReport()
         known = dict(self._db.rows("SELECT path, consumed FROM file"))
         gone = set(known)
         pending: list[tuple[JournalFile, int]] = []
@@ -70,28 +69,47 @@ class Ingest:
             if size != known.get(name, 0):
                 pending.append((file, size))
         pending.reverse()  # taken from the end: the workspace's own journals come first
+        report = IngestReport()
         total = sum(size - known.get(self._relative(f.path), 0) for f, size in pending)
-        done = 0
         try:
             if gone:
                 self._forget_files(gone, report)
-            while pending:
-                with self._db.transaction():
-                    batch = Batch(self._db, self._points, report)
-                    room = _PORTION
-                    while pending and room > 0:
-                        file, _ = pending[-1]
-                        took, more = self._take(file, batch, room)
-                        room -= max(took, 1)
-                        done += took
-                        if not more:
-                            pending.pop()
-                    batch.write()
-                if progress:
-                    progress(done, max(total, done))
+            self._take_all([file for file, _ in pending], total, report, progress)
         except Busy as error:
             report.busy = error.message
         return report
+
+    def take(self, file: JournalFile) -> IngestReport:
+        """Take in what is new in one journal: whoever has just written it need not look at all."""
+        report = IngestReport()
+        try:
+            self._take_all([file], 0, report, None)
+        except Busy as error:
+            report.busy = error.message
+        return report
+
+    def _take_all(
+        self,
+        pending: list[JournalFile],
+        total: int,
+        report: IngestReport,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Take in files from the end of `pending`, of `total` bytes, in portions."""
+        done = 0
+        while pending:
+            with self._db.transaction():
+                batch = Batch(self._db, self._points, report)
+                room = _PORTION
+                while pending and room > 0:
+                    took, more = self._take(pending[-1], batch, room)
+                    room -= max(took, 1)
+                    done += took
+                    if not more:
+                        pending.pop()
+                batch.write()
+            if progress:
+                progress(done, max(total, done))
 
     def _forget_files(self, names: set[str], report: IngestReport) -> None:
         """Build afresh what files that are gone belonged to."""

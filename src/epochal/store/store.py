@@ -14,7 +14,7 @@ import msgspec
 
 from epochal.errors import Ambiguous, NotFound, Refused
 from epochal.journal.author import author
-from epochal.journal.folder import Folder
+from epochal.journal.folder import Folder, JournalFile
 from epochal.journal.governance import append_governance
 from epochal.journal.reader import read_journal
 from epochal.journal.writer import Writer
@@ -91,8 +91,9 @@ class Store:
     index
         Where the index lies; by default `epochal.store.database.index_path` decides.
     refresh
-        Take in what is new at once. Without it the index is read as it stands, by a thread of a
-        process in which another one keeps it fresh.
+        Take in what is new at once, and with every record. Without it the index is read as it
+        stands and only own records are taken in, by a thread of a process in which another one
+        keeps it fresh.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Store:
         self._ingest = Ingest(folder, self._db, self.points)
         self._writers: dict[str | None, Writer] = {}
         self._headers: dict[str, Header] = {}
+        self._refreshes = refresh
         if refresh:
             self.refresh(progress)
 
@@ -166,7 +168,7 @@ class Store:
             seq = writer.append(body)
             writer.sync()
             name = f"{writer.id}:{seq}"
-        self.refresh()
+        self._take_in(run)
         return name
 
     def record_all(self, said: Iterable[Said], run: str | None = None) -> None:
@@ -183,7 +185,7 @@ class Store:
         for body, t in said:
             writer.append(body, t)
         writer.sync()
-        self.refresh()
+        self._take_in(run)
 
     def open_run(self, opened: Opened, said: Iterable[Said] = (), t: int | None = None) -> None:
         """Begin a run on behalf of a client that does not write journals itself.
@@ -198,8 +200,16 @@ class Store:
         folder = self.folder.new_run_folder(opened.run, opened.name)
         self._keep(opened.run, Writer(folder / "journal", run=opened.run, author=author()))
         self._writers[opened.run].append(opened, t)
-        self.refresh()
+        self._take_in(opened.run)
         self.record_all(said, opened.run)
+
+    def _take_in(self, run: str | None) -> None:
+        """Take in what this store has just written about `run`, and what is new besides."""
+        if self._refreshes:
+            self.refresh()
+            return
+        path = self._writers[run].path
+        self._ingest.take(JournalFile(path, path.parent.parent if run is not None else None))
 
     def purge(self, document: RunDocument) -> None:
         """Delete a run with all that it recorded; what others say of it stays.
