@@ -45,6 +45,7 @@ def demo_command(folder: Path, again: bool, as_json: bool) -> None:
     the second with larger images), and asks the questions that Epochal is for. About a minute.
     """
     _prepare(folder, again)
+    _one_thread()
     with _inside(folder):
         if as_json:
             with contextlib.redirect_stdout(io.StringIO()):
@@ -53,6 +54,12 @@ def demo_command(folder: Path, again: bool, as_json: bool) -> None:
         else:
             _story()
             _what_next(folder)
+
+
+def _one_thread() -> None:
+    """Keep NumPy from splitting products this small: threads that wait cost more than they do."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def _prepare(folder: Path, again: bool) -> None:
