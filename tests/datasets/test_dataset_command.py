@@ -89,6 +89,15 @@ def called_without_snapshot(folder, tmp_path):
     return called("restore", "pallets@v2", tmp_path / "other", code=2)
 
 
+def test_a_destination_may_be_relative_and_lead_up(folder, tmp_path, monkeypatch):
+    called("tag", folder.yaml, "pallets@v1", "--snapshot")
+    monkeypatch.chdir(folder.root)
+    called("restore", "pallets@v1", "../back é")
+    assert (tmp_path / "back é" / "data.yaml").is_file()
+    called("export", "pallets@v1", "../out")
+    assert (tmp_path / "out" / "data.yaml").is_file()
+
+
 def test_verify_finds_a_damaged_snapshot(folder, workspace):
     called("tag", folder.yaml, "pallets@v1", "--snapshot")
     (blob,) = (p for p in workspace.blobs.rglob("*") if p.is_file())

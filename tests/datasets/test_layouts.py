@@ -177,3 +177,10 @@ def test_names_that_differ_in_unicode_form_alone_are_told(folder):
     assert [p.severity for p in found.problems] == ["warning"]
     assert "Unicode form" in found.problems[0].problem
     assert len(found.manifest.entries) == 8
+
+
+def test_empty_images_are_rows(folder):
+    folder.image("val", "000").write_bytes(b"")
+    (problem,) = scan(folder.yaml).problems
+    assert problem.file.endswith("images/val/000.jpg")
+    assert (problem.severity, "empty" in problem.problem) == ("error", True)

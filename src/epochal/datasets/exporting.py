@@ -67,7 +67,7 @@ def export(
             f"a dataset for {header.task} has no boxes to export as {form}",
             "`epochal dataset restore` brings it back as it was",
         )
-    target = Path(destination).absolute()
+    target = Path(os.path.abspath(destination))  # noqa: PTH100 - .. is folded, links are not followed
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Refused(f"{target} exists and is not empty", "name a folder that does not exist yet")
     work = target.with_name(f".{target.name}.exporting-{os.getpid()}")

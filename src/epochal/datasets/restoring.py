@@ -56,7 +56,7 @@ def restore(
     NotFound, Damaged
         If content is missing, or not what was kept; the destination is not created.
     """
-    target = Path(destination).absolute()
+    target = Path(os.path.abspath(destination))  # noqa: PTH100 - .. is folded, links are not followed
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Refused(f"{target} exists and is not empty", "name a folder that does not exist yet")
     work = target.with_name(f".{target.name}.restoring-{snapshot.header.digest[:12]}")

@@ -111,15 +111,13 @@ def scan(
             if progress is not None:
                 progress(len(readings), len(files))
     entries, problems = _entries(data, listing.images, readings)
+    problems += [*listing.problems, *_alike(listing.images)]
+    if isinstance(data, DataYaml) or data.task != "files":
+        problems += _empty(readings)
     return Scan(
         data=data,
         manifest=Manifest(_header(data, readings), entries),
-        problems=tuple(
-            sorted(
-                [*listing.problems, *problems, *_alike(listing.images)],
-                key=lambda p: (p.file, p.line, p.problem),
-            )
-        ),
+        problems=tuple(sorted(problems, key=lambda p: (p.file, p.line, p.problem))),
         orphan_labels=(
             tuple(orphan_labels(data, set(files))) if isinstance(data, DataYaml) else ()
         ),
@@ -323,6 +321,17 @@ def _label_name(root: str, image: str) -> str:
     if "/images/" in f"/{image}":
         return label_file(f"/{image}")[1:]
     return os.path.relpath(label_file(f"{root}/{image}"), root)
+
+
+def _empty(readings: Mapping[str, _Reading]) -> Iterator[Problem]:
+    """Yield a row for each image file without a byte in it."""
+    for file, reading in readings.items():
+        if reading.image is not None and reading.image.state.size == 0:
+            yield Problem(
+                file=printable(file),
+                problem="the image file is empty: a trainer ignores it",
+                remedy="Copy the image again, or remove it",
+            )
 
 
 def _alike(images: Mapping[Listed, int]) -> Iterator[Problem]:
