@@ -75,6 +75,20 @@ def test_columns_say_what_differs(served):
     assert best["direction"] == "max"
 
 
+def test_what_was_measured_is_a_column_and_test_is_not(served):
+    columns = {c["id"]: c for c in ask(served, "/runs/columns", project="pallets")["columns"]}
+    latency, value = columns["latency.p95"], columns["evaluation.mAP50-95"]
+    assert (latency["unit"], latency["direction"], value["direction"]) == ("ms", "min", "max")
+    found = ask(
+        served,
+        "/runs/query",
+        project="pallets",
+        columns=["latency.p95"],
+        sort=[{"column": 'evaluation."mAP50-95"', "descending": True}],
+    )
+    assert [row["cells"] for row in found["rows"]] == [[12], [11]]
+
+
 def test_groups_have_mean_and_spread(served):
     found = ask(served, "/runs/groups", project="pallets", by=["group"], columns=["config.imgsz"])
     (group,) = found["rows"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from epochal.records import LessonWritten
+from epochal.records import Evaluated, Latency, LessonWritten
 from epochal.store.documents import RunDocument
 
 __all__ = ["FIELDS", "SPACES", "CellName", "cells"]
@@ -35,7 +35,7 @@ FIELDS = {
 }
 """The plain fields and what they hold."""
 
-SPACES = ("config", "metrics", "summary", "environment")
+SPACES = ("config", "metrics", "summary", "evaluation", "latency", "environment")
 """Where keys are looked up."""
 
 _DEPTH = 8  # mappings nested deeper are one value
@@ -74,6 +74,7 @@ def cells(document: RunDocument) -> Iterator[tuple[CellName, Any]]:
     ):
         for key, value in _flat(values):
             yield (space, key), value
+    yield from _measured(document)
     for key, curve in document.metrics.items():
         low, high = curve.min, curve.max
         yield ("metrics", key, "count"), curve.n
@@ -87,6 +88,24 @@ def cells(document: RunDocument) -> Iterator[tuple[CellName, Any]]:
 def _words(lesson: LessonWritten) -> str:
     fields = (lesson.result, lesson.change, lesson.hypothesis, lesson.next, lesson.text)
     return "\n".join(text.strip() for text in fields if text.strip())
+
+
+def _measured(document: RunDocument) -> Iterator[tuple[CellName, Any]]:
+    """Yield the newest evaluation on val and the newest latency; later records win.
+
+    Numbers of other splits are no column: who sorts by the test set chooses by it.
+    """
+    for stamped in document.evaluations:
+        body = stamped.body
+        if isinstance(body, Evaluated) and body.split == "val":
+            for key, value in body.metrics.items():
+                yield ("evaluation", key), float(value)
+    for stamped in document.latencies:
+        latency = stamped.body
+        if isinstance(latency, Latency) and latency.measure == "latency":
+            yield ("latency", "p50"), latency.p50
+            yield ("latency", "p95"), latency.p95
+            yield ("latency", "device"), latency.device
 
 
 def _flat(

@@ -8,7 +8,7 @@ import functools
 import io
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -222,25 +222,34 @@ def run_columns(context: Context, body: ColumnsQuery) -> Columns:
         columns.append(_column(found, registry))
         if found.space == "metrics" and columns[-1].direction is not None:
             columns.append(_best(columns[-1]))
-    order = ("run", "config", "metrics", "summary", "environment")
+    order = ("run", "config", "metrics", "summary", "evaluation", "latency", "environment")
     columns.sort(key=lambda c: (order.index(c.source) if c.source in order else 9, c.key.lower()))
     return Columns(columns=columns, runs=len(ids))
 
 
 def _column(found: Described, registry: Registry) -> Column:
-    metric = registry.resolve(found.key) if found.space == "metrics" else None
+    measured = found.space in ("metrics", "evaluation")
+    metric = registry.resolve(found.key) if measured else None
     return Column(
         id=found.field,
         source=found.space or "run",
         key=found.key,
         title=(metric.title if metric is not None and metric.known else "") or found.key,
         kind=_kind(found),
-        unit=metric.unit if metric is not None else "",
-        direction=metric.direction if metric is not None else None,
+        unit=metric.unit if metric is not None else _unit(found),
+        direction=metric.direction if metric is not None else _direction(found),
         runs=found.n,
         differs=found.differs,
         noise=found.space == "config" and _is_noise(found.key),
     )
+
+
+def _unit(found: Described) -> str:
+    return "ms" if found.space == "latency" and "number" in found.kinds else ""
+
+
+def _direction(found: Described) -> Literal["min"] | None:
+    return "min" if found.space == "latency" and "number" in found.kinds else None
 
 
 def _best(column: Column) -> Column:
