@@ -9,16 +9,12 @@ the end are facts: each is said once, and again only when it has changed.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-import yaml
 
-from epochal.analysis.ultralytics_defaults import ULTRALYTICS_DEFAULTS
-from epochal.capture.redaction import redact
 from epochal.errors import EpochalError, InvalidInput, NotFound
 from epochal.evaluation import Evaluation, ultralytics_evaluator
 from epochal.evaluation.files import evaluate_files
@@ -31,11 +27,12 @@ from epochal.interop.importing import (
     derived_id,
     purged_runs,
 )
-from epochal.interop.ultralytics.checkpoint import checkpoint_facts
+from epochal.interop.ultralytics.arguments import asked_for
 from epochal.interop.ultralytics.facts import Facts
 from epochal.interop.ultralytics.layout import given_name, given_project, output_files
 from epochal.interop.ultralytics.marker import read_marker
-from epochal.interop.ultralytics.results_table import Row, Table, read_table
+from epochal.interop.ultralytics.results_table import Row
+from epochal.interop.ultralytics.training_folder import TrainingFolder, first_line
 from epochal.journal.folder import Folder
 from epochal.journal.reader import read_journal
 from epochal.records import (
@@ -60,9 +57,6 @@ from epochal.version import __version__
 __all__ = ["import_folder"]
 
 _SYSTEM = "ultralytics"
-_STILL_WRITTEN = 3600.0
-"""Seconds since the last write after which an unfinished training is taken for dead."""
-_MOST_YAML = 1 << 20
 _COLUMNS = 100
 """Of one record, so that its line keeps its limit."""
 
@@ -94,284 +88,205 @@ def import_folder(path: Path, *, workspace: Path, **intent: Any) -> ImportReport
     """
     if not path.is_dir():
         raise NotFound(f"no folder {path}", "name a training's folder, such as runs/detect/train")
-    return _FolderImport(path, Folder.at(workspace), intent).report()
+    said = {key: value for key, value in intent.items() if value}
+    return _FolderImport(TrainingFolder(path), Folder.at(workspace), said).report()
 
 
 class _FolderImport:
     """One import of one folder."""
 
-    def __init__(self, path: Path, folder: Folder, intent: dict[str, Any]) -> None:
-        self.path = path.absolute()
-        self.called = str(plain(self.path.name))  # a name on disk need not be text
-        self.folder = folder
-        self.blobs = Blobs(folder.blobs)
-        self.intent = {key: value for key, value in intent.items() if value}
-        self.source = f"{_SYSTEM}:{plain(str(self.path))}"
-        self.problems: list[str] = []
+    def __init__(
+        self, training: TrainingFolder, workspace: Folder, intent: dict[str, Any]
+    ) -> None:
+        self.training = training
+        self.workspace = workspace
+        self.blobs = Blobs(workspace.blobs)
+        self.intent = intent
+        self.source = f"{_SYSTEM}:{plain(str(training.path))}"
         self.left_out: list[str] = []
-        self.args = self._read_args()
-        asked = self.args.get("epochs")
-        self.epochs = asked if isinstance(asked, int) else None
-        self.table = self._read_table()
-        self.checkpoint = self._read_checkpoint()
-        self.version = str(self.checkpoint.get("version", ""))
 
     def report(self) -> ImportReport:
         """Import, and say what was done."""
+        place = self.training.path
         runs: tuple[ImportedRun, ...] = ()
-        live = self._recorded_live()
-        if live:
-            self.left_out.append(f"{self.path}: recorded while it trained, as run {live[:8]}")
-        elif not self.table.attempts:
-            self._refuse_what_is_no_training()
-            self.left_out.append(f"{self.path}: no epoch was completed")
+        marker = read_marker(place)
+        if marker and self.workspace.run_folder(marker.run):
+            self.left_out.append(f"{place}: recorded while it trained, as run {marker.run[:8]}")
+        elif not self.training.is_training:
+            self._refuse()
+        elif not self.training.table.attempts:
+            self.left_out.append(f"{place}: no epoch was completed")
         else:
             runs = self._import()
         return ImportReport(
             system=_SYSTEM,
-            source=str(plain(str(self.path))),
+            source=str(plain(str(place))),
             runs=runs,
-            problems=tuple(plain(self.problems)),
+            problems=tuple(plain(self.training.problems)),
             left_out=tuple(plain(self.left_out)),
         )
 
-    # --- what the folder says ------------------------------------------------------------------
-
-    def _read_args(self) -> dict[str, Any]:
-        path = self.path / "args.yaml"
-        try:
-            with path.open("rb") as file:
-                found = yaml.safe_load(file.read(_MOST_YAML))
-        except FileNotFoundError:
-            self.problems.append(f"{path}: not there; what was asked for is unknown")
-            return {}
-        except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-            self.problems.append(f"{path}: {_first_line(error)}")
-            return {}
-        if not isinstance(found, dict):
-            self.problems.append(f"{path}: holds no arguments")
-            return {}
-        # Arguments are flat. What is not is none, and a few aliases can stand for gigabytes.
-        odd = [str(key)[:40] for key, value in found.items() if not _is_argument(value)]
-        self.problems += [f"{path}: {key!r} holds no argument" for key in odd[:10]]
-        flat = {str(key): plain(value) for key, value in found.items() if _is_argument(value)}
-        clean, _ = redact(flat)
-        return dict(clean)
-
-    def _read_table(self) -> Table:
-        path = self.path / "results.csv"
-        try:
-            table = read_table(path, self.epochs)
-        except FileNotFoundError:
-            return Table()
-        except OSError as error:
-            self.problems.append(f"{path}: {error.strerror}")
-            return Table()
-        self.problems += table.problems
-        return table
-
-    def _read_checkpoint(self) -> dict[str, str | int | float]:
-        for name in ("last.pt", "best.pt"):
-            path = self.path / "weights" / name
-            if path.is_file():
-                facts = checkpoint_facts(path)
-                if facts:
-                    return facts
-                self.problems.append(f"{path}: no checkpoint that can be read; kept as it is")
-        return {}
-
-    def _recorded_live(self) -> str:
-        marker = read_marker(self.path)
-        return marker.run if marker and self.folder.run_folder(marker.run) else ""
-
-    def _refuse_what_is_no_training(self) -> None:
-        if self.args or (self.path / "results.csv").exists():
-            return
-        if (self.path / "predictions.json").is_file() or (self.path / "labels").is_dir():
+    def _refuse(self) -> None:
+        place = self.training.path
+        if self.training.predictions is not None:
             raise InvalidInput(
-                f"{self.path} is a validation's folder: nothing in it says whose weights it used",
-                f"`epochal evaluate RUN --ground-truth DATA.yaml --predictions {self.path}`",
+                f"{place} is a validation's folder: nothing in it says whose weights it used",
+                f"`epochal evaluate RUN --ground-truth DATA.yaml --predictions {place}`",
             )
         raise InvalidInput(
-            f"{self.path} is no training's folder: it has neither results.csv nor args.yaml",
+            f"{place} is no training's folder: it has neither results.csv nor args.yaml",
             "name one such as runs/detect/train",
         )
 
     # --- the run -------------------------------------------------------------------------------
 
     def _import(self) -> tuple[ImportedRun, ...]:
-        born = str(self.args.get("save_dir") or self.args.get("name") or self.called)
-        run = derived_id(_SYSTEM, born, self.table.first_line)
-        if run in purged_runs(self.folder):
-            self.left_out.append(f"{self.path}: its run {run[:8]} was purged")
+        training = self.training
+        born = training.text("save_dir") or training.text("name") or training.name
+        run = derived_id(_SYSTEM, born, training.table.first_line)
+        if run in purged_runs(self.workspace):
+            self.left_out.append(f"{training.path}: its run {run[:8]} was purged")
             return ()
-        config, effective = self._config()
-        opened = self._opened(run, config) or self._opening(run, config)
-        new, known = self._say_config(run, opened.name, config, effective)
-        for number, (rows, begun) in enumerate(self._timed_attempts(), start=1):
-            first = opened if number == 1 else msgspec.structs.replace(opened, attempt=number)
-            with Stream(
-                self.folder, run, opened.name, f"attempt {number}", attempt=number
-            ) as stream:
-                stream.say(first, begun)
-                for row in rows:
-                    for metrics in _metrics(row):
-                        stream.say(metrics, _time_of(row, begun))
-                new, known = new + stream.new, known + stream.known
-            is_last = number == len(self.table.attempts)
-            facts = Facts(self.folder, run, number, derived_id("facts", run, str(number)))
-            try:
-                for body in self._facts(opened, is_last):
-                    facts.say(body, self._ended(rows, begun))
-            finally:
-                facts.close()
-            new, known = new + facts.new, known + facts.known
+        opened = self._opened(run) or self._opening(run)
+        counts = [self._say_arguments(opened)]
+        for number, (rows, begun) in enumerate(training.attempts(), start=1):
+            attempt = msgspec.structs.replace(opened, attempt=number)
+            counts.append(self._say_epochs(attempt, rows, begun))
+            counts.append(self._say_facts(attempt, _time_of(rows[-1], begun)))
         return (
             ImportedRun(
                 id=run,
                 name=opened.name,
                 project=opened.project,
                 source=self.source,
-                new=new,
-                known=known,
+                new=sum(new for new, _ in counts),
+                known=sum(known for _, known in counts),
             ),
         )
 
-    def _say_config(
-        self, run: str, name: str, config: dict[str, Any], effective: dict[str, Any]
-    ) -> tuple[int, int]:
-        """Record the arguments; those of the first import stand, as resuming rewrites them."""
-        _, begun = next(self._timed_attempts())
-        with Stream(self.folder, run, name, "arguments") as stream:
-            for part in portions(config):
-                stream.say(Config(values=part), begun)
-            for part in portions(effective):
-                stream.say(Config(values=part, role="effective"), begun)
-            return stream.new, stream.known
-
-    def _config(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what was asked for, as far as it can be told from the defaults; and all."""
-        always = ("task", "model", "data", "imgsz", "epochs", "batch")
-        asked = {
-            key: value
-            for key, value in self.args.items()
-            if value is not None
-            and key not in ("mode", "save_dir")
-            and (key in always or ULTRALYTICS_DEFAULTS.get(key, value) != value)
-        }
-        return asked, self.args
-
-    def _opened(self, run: str, config: dict[str, Any]) -> Opened | None:
+    def _opened(self, run: str) -> Opened | None:
         """Return what an earlier import said when it opened the run."""
-        place = self.folder.run_folder(run)
-        path = place / "journal" if place else None
+        place = self.workspace.run_folder(run)
         writer = derived_id("stream", run, "attempt 1")
-        if path is None or not (path / f"{writer}.jsonl").is_file():
+        if place is None or not (place / "journal" / f"{writer}.jsonl").is_file():
             return None
-        for line in read_journal(path / f"{writer}.jsonl").lines:
+        for line in read_journal(place / "journal" / f"{writer}.jsonl").lines:
             if line.entry is not None and isinstance(line.entry.body, Opened):
                 return line.entry.body
         return None
 
-    def _opening(self, run: str, config: dict[str, Any]) -> Opened:
-        args_name, args_project = (str(self.args.get(k) or "") for k in ("name", "project"))
+    def _opening(self, run: str) -> Opened:
+        training, said = self.training, self.intent
+        in_project = training.text("project")
         project = str(
-            self.intent.get("project")
-            or given_project(args_project)
-            or default_project(self.folder)
+            said.get("project") or given_project(in_project) or default_project(self.workspace)
         )
-        parent = self.intent.get("parent")
-        name = self.intent.get("name") or given_name(self.called, args_project)
-        if not name:
-            name = given_name(args_name, args_project)
+        parent = said.get("parent")
+        name = (
+            said.get("name")
+            or given_name(training.name, in_project)
+            or given_name(training.text("name"), in_project)
+            or suggested_name(self.workspace, project, parent, asked_for(training.args))
+        )
         return Opened(
             run=run,
             attempt=1,
             project=project,
-            name=str(name or suggested_name(self.folder, project, parent, config)),
+            name=str(name),
             parent=parent,
-            dataset=self.intent.get("dataset") or str(self.args.get("data") or "") or None,
-            hypothesis=str(self.intent.get("hypothesis", "")),
-            group=str(self.intent.get("group", "")),
-            tags=tuple(self.intent.get("tags", ())),
+            dataset=said.get("dataset") or training.text("data") or None,
+            hypothesis=str(said.get("hypothesis", "")),
+            group=str(said.get("group", "")),
+            tags=tuple(said.get("tags", ())),
             source=self.source,
             owner=NO_PROCESS,
         )
 
-    # --- when ----------------------------------------------------------------------------------
+    def _say_arguments(self, opened: Opened) -> tuple[int, int]:
+        """Record the arguments; those of the first import stand, as resuming rewrites them."""
+        _, begun = next(self.training.attempts())
+        with Stream(self.workspace, opened.run, opened.name, "arguments") as stream:
+            for part in portions(asked_for(self.training.args)):
+                stream.say(Config(values=part), begun)
+            for part in portions(self.training.args):
+                stream.say(Config(values=part, role="effective"), begun)
+            return stream.new, stream.known
 
-    def _timed_attempts(self) -> Iterator[tuple[list[Row], int]]:
-        """Yield each attempt with its beginning: the file knows only when it was last written."""
-        end = (self.path / "results.csv").stat().st_mtime
-        begun: list[float] = []
-        for rows in reversed(self.table.attempts):
-            last = rows[-1].time
-            end -= last if math.isfinite(last) and last > 0 else 0.0
-            begun.append(end)
-        for rows, seconds in zip(self.table.attempts, reversed(begun), strict=True):
-            yield rows, int(seconds * 1e6)
-
-    @staticmethod
-    def _ended(rows: list[Row], begun: int) -> int:
-        return _time_of(rows[-1], begun)
+    def _say_epochs(self, opened: Opened, rows: list[Row], begun: int) -> tuple[int, int]:
+        number = opened.attempt
+        with Stream(
+            self.workspace, opened.run, opened.name, f"attempt {number}", attempt=number
+        ) as stream:
+            stream.say(opened, begun)
+            for row in rows:
+                for metrics in _metrics(row):
+                    stream.say(metrics, _time_of(row, begun))
+            return stream.new, stream.known
 
     # --- facts ---------------------------------------------------------------------------------
 
-    def _facts(self, opened: Opened, is_last: bool) -> Iterator[AnyBody]:
-        if not is_last:
+    def _say_facts(self, opened: Opened, t: int) -> tuple[int, int]:
+        writer = derived_id("facts", opened.run, str(opened.attempt))
+        facts = Facts(self.workspace, opened.run, opened.attempt, writer)
+        try:
+            for body in self._facts(opened):
+                facts.say(body, t)
+        finally:
+            facts.close()
+        return facts.new, facts.known
+
+    def _facts(self, opened: Opened) -> Iterator[AnyBody]:
+        if opened.attempt < len(self.training.table.attempts):
             yield Finished(status="killed", reason="ended without a word; a later start went on")
             return
-        if opened.name != self.called:
-            text = f"imported from a folder called {self.called}"
+        if opened.name != self.training.name:
+            text = f"imported from a folder called {self.training.name}"
             yield Notice(code="name", text=text)
         yield from self._artifacts()
-        yield from self._pin(opened)
-        yield Summary(values=self._summary())
-        yield from self._evaluations()
-        if outcome := self._outcome():
-            yield Finished(status=outcome[0], reason=outcome[1])
-
-    def _artifacts(self) -> Iterator[AnyBody]:
-        for key, path, role in output_files(self.path):
-            try:
-                key = artifact_key(key)
-                digest = self.blobs.put_file(path)
-                size = self.blobs.path(digest).stat().st_size
-            except (OSError, EpochalError) as error:
-                self.problems.append(f"{path}: {_first_line(error)}")
-                continue
-            yield Artifact(key=key, digest=digest, size=size, role=role)
-
-    def _pin(self, opened: Opened) -> Iterator[AnyBody]:
         if opened.dataset:
             yield Pinned(
                 dataset=opened.dataset,
                 state="unchecked",
                 detail="imported: the data may have changed since it was trained on",
             )
+        yield Summary(values=self._summary())
+        yield from self._evaluations()
+        if outcome := self.training.outcome():
+            yield Finished(status=outcome[0], reason=outcome[1])
+
+    def _artifacts(self) -> Iterator[AnyBody]:
+        for name, path, role in output_files(self.training.path):
+            try:
+                key = artifact_key(name)
+                digest = self.blobs.put_file(path)
+                size = self.blobs.path(digest).stat().st_size
+            except (OSError, EpochalError) as error:
+                self.training.problems.append(f"{path}: {first_line(error)}")
+                continue
+            yield Artifact(key=key, digest=digest, size=size, role=role)
 
     def _summary(self) -> dict[str, Any]:
-        best = self.path / "weights" / "best.pt"
-        found: dict[str, Any] = {"epochs_done": self.table.epochs}
-        if self.epochs is not None:
-            found["stopped_early"] = self.table.epochs < self.epochs
+        training = self.training
+        best = training.path / "weights" / "best.pt"
+        found: dict[str, Any] = {"epochs_done": training.table.epochs}
+        if training.epochs is not None:
+            found["stopped_early"] = training.table.epochs < training.epochs
         if best.is_file():
             found["model_size"] = best.stat().st_size
-        if self.version:
-            found["ultralytics"] = self.version
+        if training.version:
+            found["ultralytics"] = training.version
         return found
 
     def _evaluations(self) -> Iterator[AnyBody]:
-        if self.table.final is not None:
-            printed = self._printed(self.table.final)
-            if printed is not None:
+        training = self.training
+        if training.table.final is not None:
+            printed = self._printed(training.table.final)
+            if printed.metrics:
                 yield store_evaluation(self.blobs, printed)
-        predictions = self.path / "predictions.json"
-        if not predictions.is_file():
-            predictions = self.path / "labels"
-        if not predictions.exists():
+        predictions = training.predictions
+        if predictions is None:
             return
-        data = self.path / str(self.args.get("data") or "")
+        data = training.path / training.text("data")
         if not data.is_file():
             self.left_out.append(
                 f"{predictions}: the data they were made on is not here ({data.name or 'unknown'})"
@@ -382,55 +297,35 @@ class _FolderImport:
                 data, predictions, split="val", weights=self._best(), weights_name="best.pt"
             )
         except (EpochalError, OSError) as error:
-            self.problems.append(f"{predictions}: {_first_line(error)}")
+            training.problems.append(f"{predictions}: {first_line(error)}")
             return
         yield store_evaluation(self.blobs, evaluation, matches, boxes)
 
-    def _printed(self, row: Row) -> Evaluation | None:
+    def _printed(self, row: Row) -> Evaluation:
         """Return the final row as the evaluation it is: numbers of the best weights."""
-        names = {
-            key: key.removeprefix("metrics/").removesuffix("(B)")
-            for key in row.values
+        training = self.training
+        metrics = {
+            key.removeprefix("metrics/").removesuffix("(B)"): value
+            for key, value in row.values.items()
             if key.startswith("metrics/")
         }
-        if not names:
-            return None
         return Evaluation(
-            task=str(self.args.get("task") or "detect"),
+            task=training.text("task") or "detect",
             split="val",
-            dataset=str(self.args.get("data") or ""),
+            dataset=training.text("data"),
             images=0,
             weights=self._best(),
             weights_name="best.pt",
-            evaluator=ultralytics_evaluator(self.version or "unknown"),
+            evaluator=ultralytics_evaluator(training.version or "unknown"),
             classes=(),
-            metrics={name: _known(row.values[key]) for key, name in names.items()},
-            source=f"{_SYSTEM} {self.version} last row of results.csv".replace("  ", " "),
+            metrics={n: v if math.isfinite(v) else None for n, v in metrics.items()},
+            source=f"{_SYSTEM}/{training.version or 'unknown'} last row of results.csv",
             created_by=f"epochal/{__version__}",
         )
 
     def _best(self) -> str:
-        best = self.path / "weights" / "best.pt"
+        best = self.training.path / "weights" / "best.pt"
         return self.blobs.put_file(best) if best.is_file() else ""
-
-    def _outcome(self) -> tuple[Literal["finished", "killed"], str] | None:
-        """Return how the last attempt ended; None while it may still be trained."""
-        is_stripped = self.checkpoint.get("epoch") == -1
-        is_drawn = (self.path / "results.png").is_file()
-        done = self.table.epochs
-        if is_stripped or is_drawn or (self.epochs is not None and done >= self.epochs):
-            return "finished", ""
-        written = (self.path / "results.csv").stat().st_mtime
-        if time.time() - written < _STILL_WRITTEN:
-            return None
-        when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(written))
-        of = f" of {self.epochs}" if self.epochs is not None else ""
-        return "killed", f"epoch {done}{of} was the last; nothing was written since {when} UTC"
-
-
-def _is_argument(value: Any) -> bool:
-    items = value if isinstance(value, list) else [value]
-    return not any(isinstance(item, list | dict | set | tuple) for item in items)
 
 
 def _metrics(row: Row) -> Iterator[Metrics]:
@@ -442,11 +337,3 @@ def _metrics(row: Row) -> Iterator[Metrics]:
 
 def _time_of(row: Row, begun: int) -> int:
     return begun + int(row.time * 1e6) if math.isfinite(row.time) else begun + row.epoch
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from epochal.analysis.ultralytics_defaults import ULTRALYTICS_DEFAULTS
 from epochal.capture.console import LineAssembler
 from epochal.capture.redaction import redact
 from epochal.errors import InvalidInput
@@ -22,6 +21,7 @@ from epochal.evaluation import (
     Evaluation,
     ultralytics_evaluator,
 )
+from epochal.interop.ultralytics.arguments import asked_for
 from epochal.interop.ultralytics.layout import given_name, given_project
 from epochal.records import (
     Config,
@@ -66,15 +66,7 @@ def arguments(data: Mapping[str, Any]) -> dict[str, Any]:
 def configs(data: Mapping[str, Any]) -> Iterator[Config]:
     """Yield what was asked for, as far as it can be told from the defaults; then all."""
     known = arguments(data)
-    always = ("task", "model", "data", "imgsz", "epochs", "batch")
-    yield Config(
-        values={
-            key: value
-            for key, value in known.items()
-            if key not in ("mode", "save_dir")
-            and (key in always or ULTRALYTICS_DEFAULTS.get(key, value) != value)
-        }
-    )
+    yield Config(values=asked_for(known))
     yield Config(values=known | {"device": str(data.get("device", ""))}, role="effective")
 
 

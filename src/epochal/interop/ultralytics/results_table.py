@@ -14,6 +14,7 @@ __all__ = ["Row", "Table", "read_table"]
 
 _MOST = 256 << 20
 """Bytes that are read: a million epochs have less."""
+_CENTURY = 100 * 365.25 * 86_400.0
 _LONGEST = 250
 """Bytes of a metric's name."""
 
@@ -114,7 +115,7 @@ def _row(names: list[str], cells: list[str]) -> Row | str:
     if not epoch.is_integer() or not 0 <= epoch < 1 << 53:
         return f"has no epoch: {cells[names.index('epoch')][:40]!r}"
     time = values.pop("time", math.nan)
-    return Row(int(epoch), time, values)
+    return Row(int(epoch), time if 0 <= time < _CENTURY else math.nan, values)
 
 
 def _divide(table: Table, rows: list[Row], epochs: int | None) -> None:
