@@ -20,7 +20,6 @@ from benchmarks.measuring import Figure, Measurements, machine
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
-PEERS = HERE.parent / ".bench-peers"
 
 BENCHMARKS: dict[str, Callable[[Path], Measurements]] = {
     "log": client.log_calls,
@@ -32,13 +31,14 @@ BENCHMARKS: dict[str, Callable[[Path], Measurements]] = {
 }
 
 
-def peers_environment(wanted: list[str]) -> Path | None:
-    """Make an environment with other trackers in it, to be measured beside; None without one."""
-    python = PEERS / "bin" / "python"
+def peers_environment(folder: Path) -> Path | None:
+    """Return an environment with other trackers in it, made where it is missing."""
+    python = folder / "bin" / "python"
+    if python.exists():
+        return folder
     try:
-        if not python.exists():
-            subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        for name in wanted:  # one by one: not each of them installs everywhere
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        for name in ("wandb", "mlflow", "aim"):  # one by one: not each installs everywhere
             done = subprocess.run(
                 [str(python), "-m", "pip", "install", "--quiet", name], check=False
             )
@@ -47,7 +47,7 @@ def peers_environment(wanted: list[str]) -> Path | None:
     except (OSError, subprocess.SubprocessError) as error:
         print(f"no peers to compare with: {error}", file=sys.stderr)
         return None
-    return PEERS
+    return folder
 
 
 def rows(figures: list[Figure]) -> list[tuple[str, str, str, str]]:
@@ -106,36 +106,44 @@ def as_markdown(figures: list[Figure], about: dict[str, str]) -> str:
 
 
 def main() -> int:
-    """Run the benchmarks; exit with 1 where a budget is missed."""
+    """Run the benchmarks; exit with 1 where a budget is missed or one cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = ["first-log", *BENCHMARKS]
     parser.add_argument("--only", nargs="+", choices=names, default=names)
-    parser.add_argument("--peers", action="store_true", help="install other trackers beside")
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        metavar="FOLDER",
+        help="an environment with other trackers to measure beside; made there if missing",
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--no-file", action="store_true", help="do not write RESULTS.md")
     options = parser.parse_args()
 
     about = machine()
-    peers = peers_environment(["wandb", "mlflow", "aim"]) if options.peers else None
-    if peers is None and (PEERS / "bin" / "python").exists():
-        peers = PEERS
+    peers = peers_environment(options.peers.absolute()) if options.peers else None
     figures: list[Figure] = []
+    failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="epochal-bench-") as place:
         for name in options.only:
             if not options.json:
                 print(f"{name} ...", file=sys.stderr, flush=True)
-            if name == "first-log":
-                figures += client.first_log(Path(place), peers)
-            else:
-                figures += BENCHMARKS[name](Path(place))
+            try:
+                if name == "first-log":
+                    figures += client.first_log(Path(place), peers)
+                else:
+                    figures += BENCHMARKS[name](Path(place))
+            except Exception as error:  # noqa: BLE001 - the others are still worth measuring
+                failed.append(name)
+                print(f"{name} failed: {type(error).__name__}: {error}", file=sys.stderr)
     if options.json:
         listed = [{**msgspec.to_builtins(f), "verdict": f.verdict} for f in figures]
         print(msgspec.json.encode({"machine": about, "figures": listed}).decode())
     else:
         print(as_text(figures))
-    if not options.no_file and options.only == names:
+    if not options.no_file and options.only == names and not failed:
         RESULTS.write_text(as_markdown(figures, about))
-    return int(any(figure.verdict == "MISSED" for figure in figures))
+    return int(bool(failed) or any(figure.verdict == "MISSED" for figure in figures))
 
 
 if __name__ == "__main__":

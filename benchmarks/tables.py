@@ -55,11 +55,11 @@ def run_table(place: Path, runs: int = 100_000) -> Measurements:
             for n in range(at, at + 5_000):
                 doc = _document(rng, n)
                 text = _encode(doc).decode()
-                rows.append((doc.id, doc.project, doc.name, doc.created, n + 1, text))
+                rows.append((doc.id, doc.project, doc.name, doc.created, n + 1, 0, text))
             with store._db.transaction():
-                columns = "id, project, name, created, change, document"
+                columns = "id, project, name, created, change, trashed, document"
                 store._db.execute_many(
-                    f"INSERT INTO run ({columns}) VALUES (?, ?, ?, ?, ?, ?)", rows
+                    f"INSERT INTO run ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
                 )
         begun = time.perf_counter()
         table = RunTable(store, DEFAULT_REGISTRY)

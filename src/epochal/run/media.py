@@ -10,7 +10,9 @@ from typing import Any
 
 from epochal.errors import InvalidInput
 
-__all__ = ["image_bytes", "png"]
+__all__ = ["image_bytes", "kept_boxes", "png"]
+
+_BOXES = 300
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")
 _MODES = {1: 0, 3: 2, 4: 6}  # channels -> PNG colour type
@@ -32,6 +34,14 @@ def image_bytes(image: Any) -> bytes:
 
         return png(np.asarray(image))
     raise InvalidInput(f"{type(image).__name__} is no image", "give a path, a PIL image, an array")
+
+
+def kept_boxes(boxes: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Return the boxes that fit into one record: the true ones first, then the surest."""
+    if len(boxes) <= _BOXES:
+        return tuple(boxes)
+    order = sorted(boxes, key=lambda b: (not b.get("truth"), -float(b.get("score") or 0)))
+    return tuple(order[:_BOXES])
 
 
 def png(array: Any) -> bytes:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import _thread
-import atexit
 import os
 import re
 import secrets
-import signal
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from epochal.errors import EpochalError, InvalidInput, NotFound
 from epochal.journal.folder import Folder
 from epochal.journal.reader import LineReader, read_journal, writer_of
 from epochal.records import Metrics, Notice, Opened
 from epochal.run.naming import settle_name
+from epochal.run.process_end import watch_exit
 from epochal.run.recorder import strict
 from epochal.run.run import Run
 from epochal.run.surroundings import start_background
@@ -115,7 +110,7 @@ def init(
         say(f"run {_current.name} was still open; it is finished now")
         _current.finish()
     _current = run
-    _watch_exit(run)
+    watch_exit(run)
     return run
 
 
@@ -327,95 +322,3 @@ def _given(value: Any, variable: str, most: int = 1_000) -> str:
 def _tags(given: Any) -> tuple[str, ...]:
     parts = given.split(",") if isinstance(given, str) else map(str, given)
     return tuple(part.strip()[:250] for part in parts if part.strip())[:100]
-
-
-# --- how the process ends ------------------------------------------------------------------------
-
-_ending: tuple[Literal["finished", "failed", "killed"], str] = ("finished", "")
-_watching = False
-_GRACE = 10.0
-"""Seconds that a process which ends waits for a `finish` that a signal has begun."""
-
-
-def _watch_exit(run: Run) -> None:
-    """Arrange that however this process ends, the run does not say more than the truth.
-
-    Hooks are chained, never replaced; a signal whose handler belongs to the script is left
-    alone. What no hook sees (``kill -9``, a power cut) the reader derives.
-    """
-    global _watching
-    if _watching:
-        return
-    _watching = True
-    atexit.register(_finish_at_exit)
-    sys.excepthook = _chain_excepthook(sys.excepthook)
-    sys.exit = _chain_exit(sys.exit)
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-            if signal.getsignal(number) == signal.SIG_DFL:
-                signal.signal(number, _on_signal)
-
-
-def _finish_at_exit() -> None:
-    if run := current():
-        run.finish(*_ending)
-        run.wait_for_end(_GRACE)
-        if _ending[1] == "KeyboardInterrupt":
-            _remember_interrupt()
-
-
-def _remember_interrupt() -> None:
-    """Keep the exit status of Ctrl-C.
-
-    CPython ends by SIGINT if the last text that it executed was interrupted; the import of a
-    module that executes text (dataclasses, named tuples) makes it forget that.
-    """
-    try:
-        exec("raise KeyboardInterrupt")
-    except KeyboardInterrupt:
-        pass
-
-
-def _chain_excepthook(
-    before: Callable[[type[BaseException], BaseException, TracebackType | None], Any],
-) -> Callable[[type[BaseException], BaseException, TracebackType | None], Any]:
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> Any:
-        global _ending
-        if issubclass(kind, KeyboardInterrupt):
-            _ending = ("killed", "KeyboardInterrupt")
-        else:
-            _ending = ("failed", f"{kind.__name__}: {error}")
-        return before(kind, error, trace)
-
-    return hook
-
-
-def _chain_exit(before: Callable[[Any], Any]) -> Callable[..., Any]:
-    def exit(status: Any = None, /) -> Any:
-        global _ending
-        if status not in (None, 0) and threading.current_thread() is threading.main_thread():
-            _ending = ("failed", f"sys.exit({status!r})"[:500])
-        return before(status)
-
-    return exit
-
-
-def _on_signal(number: int, _frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-    run = current()
-    if run is not None and run.is_owner:
-        try:
-            # Not here: the interrupted main thread may be inside log() and hold its lock, or
-            # inside Thread.start() and hold that one's.
-            _thread.start_new_thread(_finish_and_die, (run, number))
-            return
-        except RuntimeError:
-            pass  # no thread can be started any more; readers will see that the process is gone
-    os.kill(os.getpid(), number)
-
-
-def _finish_and_die(run: Run, number: int) -> None:
-    try:
-        run.finish("killed", signal.Signals(number).name)
-    finally:
-        os.kill(os.getpid(), number)

@@ -41,9 +41,7 @@ __all__ = ["Run"]
 
 _PATIENCE = 5.0
 """Seconds that `finish` waits for what runs beside the training."""
-_LAST_STEP = (1 << 63) - 1
-_BOXES = 300
-"""Boxes that fit into one record."""
+_FIRST, _LAST = -(1 << 63), (1 << 63) - 1
 
 
 class Run:
@@ -174,12 +172,12 @@ class Run:
             if step is None:
                 with self._lock:
                     step = self._next_step
-                    self._next_step = step + 1 if step < _LAST_STEP else _LAST_STEP
+                    self._next_step = step + 1 if step < _LAST else _LAST
             else:
-                if type(step) is not int or not -(1 << 63) <= step < 1 << 63:
+                if type(step) is not int or not _FIRST <= step <= _LAST:
                     step = step_value(step, self._next_step, self._on_bad_value)
-                self._next_step = step + 1 if step < _LAST_STEP else _LAST_STEP
-            if epoch is not None and type(epoch) is not int:
+                self._next_step = step + 1 if step < _LAST else _LAST
+            if epoch is not None and (type(epoch) is not int or not _FIRST <= epoch <= _LAST):
                 epoch = step_value(epoch, None, self._on_bad_value)
             if numbers:
                 self._log(numbers, step, epoch)
@@ -299,15 +297,19 @@ class Run:
         if self.workspace is None:
             return None
         try:
-            from epochal.run.media import image_bytes
+            from epochal.run.media import image_bytes, kept_boxes
             from epochal.store.blobs import Blobs
 
             digest = Blobs(self.workspace.blobs).put(image_bytes(image))
+            kept = kept_boxes([plain(box) for box in boxes])
+            if len(kept) < len(boxes):
+                text = f"{len(boxes)} boxes: the true and the surest {len(kept)} are kept"
+                self.recorder.warn_once("boxes", key, f"{key}: {text}")
             body = ImageLogged(
                 key=str(key)[:1000],
                 digest=digest,
                 step=self._step_of_image(step),
-                boxes=self._boxes_that_fit(key, [plain(box) for box in boxes]),
+                boxes=kept,
                 caption=str(caption)[:4000],
             )
         except Exception as error:
@@ -319,15 +321,6 @@ class Run:
         if step is None:
             return max(self._next_step - 1, 0)
         return step_value(step, max(self._next_step - 1, 0), self._on_bad_value)
-
-    def _boxes_that_fit(self, key: str, boxes: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-        if len(boxes) <= _BOXES:
-            return tuple(boxes)
-        # True boxes first, then the surest: what a person looks for.
-        text = f"{len(boxes)} boxes: the true and the surest {_BOXES} of them are kept"
-        self.recorder.warn_once("boxes", key, f"{key}: {text}")
-        order = sorted(boxes, key=lambda b: (not b.get("truth"), -float(b.get("score") or 0)))
-        return tuple(order[:_BOXES])
 
     def evaluation(
         self,
