@@ -52,6 +52,8 @@ class Workshop:
         keep_records: bool = True,
         latency: Latency | None = None,
         look: bool = True,
+        more: tuple = (),
+        **test_options,
     ) -> RunDocument:
         """Record a finished run with weights of its own, evaluated on the splits given."""
         run = secrets.token_hex(16)
@@ -77,13 +79,13 @@ class Workshop:
             writer.append(body)
         if val is not None:
             writer.append(self.evaluated(val, "val", weights, keep_records=keep_records))
-        if latency is not None:
-            writer.append(latency)
+        for body in (*more, *filter(None, [latency])):
+            writer.append(body)
         writer.append(Finished(status="finished"))
         writer.close()
         self.store.refresh()
         if test is not None:
-            self.evaluate(run, test, look=look)
+            self.evaluate(run, test, look=look, **test_options)
         return self.store.run(run)
 
     def evaluated(
@@ -95,11 +97,13 @@ class Workshop:
         keep_records: bool = True,
         look: str = "",
         protocol: dict | None = None,
+        dataset_digest: str = "",
     ) -> Evaluated:
         evaluation, matches = build_evaluation(
             records,
             split=split,
             dataset="pallets@v1",
+            dataset_digest=dataset_digest,
             split_digest=f"{split}-{records.images[0]}",
             weights=weights,
             protocol=PROTOCOL | (protocol or {}),

@@ -4,10 +4,12 @@ import msgspec
 import pytest
 from simulator import Model, world
 
+from epochal.datasets import save_manifest
+from epochal.datasets.manifest import Manifest, ManifestEntry, ManifestHeader
 from epochal.decisions import decide, decisions, load_decision
 from epochal.decisions.charter import Charter
 from epochal.errors import InvalidInput, NotFound, Refused
-from epochal.records import Latency, Trashed
+from epochal.records import Latency, Pinned, Trashed
 
 VAL, TEST = world(600, 4, 1), world(600, 4, 2)
 BASE, BETTER = Model(1.0, 11, 4), Model(1.8, 12, 4)
@@ -183,6 +185,28 @@ def test_a_test_evaluation_without_a_look_becomes_one(workshop, base):
     assert verdict(workshop, candidate, base).gates[2].evidence["k"] == 1
     other = better(workshop, "v3_x", test=Model(1.8, 33, 4).run(TEST))
     assert verdict(workshop, other, base).gates[2].evidence["k"] == 2
+
+
+def test_training_on_test_images_is_found_in_the_manifests(workshop, base):
+    def entry(split, name):
+        return ManifestEntry(split=split, path=f"{split}/{name}", size=1, image=f"{name:0>64}")
+
+    header = ManifestHeader(classes=("a",), splits=("train", "test"))
+    tested = Manifest(header, [entry("test", f"{i}") for i in range(600)])
+    trained = Manifest(header, [entry("train", f"{i}") for i in range(590, 700)])
+    for manifest in (tested, trained):
+        save_manifest(workshop.folder.datasets, manifest)
+    pin = Pinned(dataset="pallets@v2", digest=trained.digest, state="verified")
+    candidate = better(workshop, more=(pin,), test=BETTER.run(TEST), dataset_digest=tested.digest)
+    found = verdict(workshop, candidate, base)
+    assert (found.kind, found.gates[2].outcome) == ("invalid", "fail")
+    assert found.gates[2].evidence["leaked"] == 10
+
+
+def test_another_reference_than_the_projects_is_pointed_out(workshop, base):
+    other = workshop.run("v0_older", config={"imgsz": 320}, val=Model(0.5, 9, 4).run(VAL))
+    gate = verdict(workshop, better(workshop), other).gates[0]
+    assert any("is not the baseline that the project has set" in line for line in gate.details)
 
 
 def test_siblings_make_gate_one_stricter(workshop, base):

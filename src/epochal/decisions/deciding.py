@@ -41,7 +41,7 @@ from epochal.decisions.ledger import (
 from epochal.decisions.siblings import seed_spread, siblings
 from epochal.errors import EpochalError, InvalidInput, Refused
 from epochal.journal.author import author
-from epochal.records import Alias, DecisionMade, Look
+from epochal.records import DecisionMade, Look
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
@@ -128,16 +128,9 @@ def _check(store: Store, candidate: RunDocument, baseline: RunDocument | None) -
             f"run {candidate.name} is in the trash", f"`epochal trash --restore {candidate.name}`"
         )
     if baseline is None:
-        named = [
-            governed.body
-            for governed in store.governance("alias")
-            if isinstance(governed.body, Alias)
-            and governed.body.project == candidate.project
-            and governed.body.alias == "baseline"
-        ]
-        if named:
+        if named := Ledger(store.folder).baseline(candidate.project):
             raise Refused(
-                f"project {candidate.project} has a baseline ({named[-1].run[:8]}), so "
+                f"project {candidate.project} has a baseline ({named[:8]}), so "
                 f"{candidate.name} is no first version",
                 "compare against it, or name another run with --baseline",
             )
@@ -196,6 +189,9 @@ def _against(
     on_test = arms_on(charter.split, [])
     position = _position(store, on_test, charter, version, baseline, record)
     on_val = on_test if literal else arms_on(_VAL, runs)
+    named = Ledger(store.folder).baseline(project)
+    if named and named != baseline.id:
+        on_val.notes.append(f"{baseline.name} is not the baseline that the project has set")
     chosen_among = [] if literal else siblings(store, candidate, baseline, runs, on_val, charter)
     gain = beats_noise(on_val, charter, spread, chosen_among)
     classes = keeps_classes(on_val, charter)

@@ -248,20 +248,22 @@ class Ledger:
             if not (
                 look.run
                 and look.run not in candidates
-                and (look.run in references or self._was_baseline(look))
+                and (
+                    look.run in references or look.run == self.baseline(look.project, look.opened)
+                )
             )
         ]
 
-    def _was_baseline(self, look: LookView) -> bool:
-        """Return whether the look's run was its project's baseline when it looked."""
+    def baseline(self, project: str, t: int | None = None) -> str:
+        """Return the id of the run that the project compared against at `t` (None: now)."""
         run = ""
         for record in self.governance.records:
-            body = record.body
-            if record.t > look.opened:
+            if t is not None and record.t > t:
                 break
-            if isinstance(body, Alias) and body.alias == "baseline":
-                run = body.run if body.project == look.project else run
-        return run == look.run
+            body = record.body
+            if isinstance(body, Alias) and body.alias == "baseline" and body.project == project:
+                run = body.run
+        return run
 
     def verify(self, expected_heads: tuple[str, ...] = ()) -> list[str]:
         """Return what is wrong with the ledger, one line each; empty where everything links.

@@ -11,7 +11,7 @@ from epochal.decisions.budget import Budget, budget_of
 from epochal.decisions.charter import in_force
 from epochal.decisions.ledger import Ledger, LookView
 from epochal.errors import InvalidInput
-from epochal.records import Alias, Evaluated
+from epochal.records import Evaluated
 from epochal.store.store import Store
 from epochal.version import __version__
 
@@ -78,7 +78,7 @@ def report(store: Store, project: str | None = None) -> LedgerReport:
         together = ledger.at(look.images)
         covered |= {(look.project, other.id) for other in together}
         charter, _ = in_force(store, look.project)
-        reference = _reference(store, look.project)
+        reference = ledger.baseline(look.project)
         challengers = [c.id for c in ledger.challengers(look.images, reference)]
         sets.append(
             TestSet(
@@ -106,15 +106,6 @@ def _shown(look: LookView, *, reveal: bool) -> LookView:
     if reveal or look.revealed == "number":
         return look
     return msgspec.structs.replace(look, result={})
-
-
-def _reference(store: Store, project: str) -> str | None:
-    found = None
-    for governed in store.governance("alias"):
-        body = governed.body
-        if isinstance(body, Alias) and body.project == project and body.alias == "baseline":
-            found = body.run
-    return found
 
 
 def _uncovered(store: Store, ledger: Ledger, project: str | None) -> list[str]:
