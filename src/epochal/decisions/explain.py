@@ -68,8 +68,9 @@ def provenance(decision: Decision) -> str:
 
 
 def charter_of(decision: Decision) -> Charter:
-    """Return the rules that were in force."""
-    return msgspec.convert(decision.charter, Charter)
+    """Return the rules that were in force, without those that this version does not know."""
+    known = {k: v for k, v in decision.charter.items() if k in Charter.__struct_fields__}
+    return msgspec.convert(known, Charter)
 
 
 def metric_of(decision: Decision) -> Metric:
