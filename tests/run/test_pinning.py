@@ -103,9 +103,9 @@ def test_files_that_changed_during_the_training_are_noticed(start, records, tagg
     assert pins(records, run) == [("verified", tagged), ("drifted", tagged)]
     last = records(run, Pinned)[-1]
     assert last.digest == records(run, Pinned)[0].digest
-    assert "changed while the training ran" in last.detail
+    assert "changed during the training: " in last.detail
     assert [n.code for n in records(run, Notice)] == ["dataset-changed"]
-    assert "changed while the training ran" in capsys.readouterr().err
+    assert "changed during the training" in capsys.readouterr().err
 
 
 def test_untagged_files_that_changed_are_noticed_as_well(start, records, data):

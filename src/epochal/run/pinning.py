@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from epochal.decisions.charter import charter_for_training
 from epochal.errors import EpochalError, Refused
 from epochal.records import Pinned
@@ -105,24 +107,19 @@ class _Watch:
             self._run.notice("dataset-unchecked", "the data took too long to check at the end")
 
     def _compare(self) -> None:
+        from epochal.datasets.pins import changed_meanwhile
+
         now = self._now()
-        if now == self._digest or self._pinned is None:
+        if now == self._digest or self._pinned is None or self._run.workspace is None:
             return
-        text = "files of the dataset changed while the training ran"
-        if now:
-            checked = _found(self._run, self._dataset)
-            if checked.state == "drifted" and checked.detail:
-                text += f": {checked.detail}"
-        else:
-            text += ", and cannot be read any more"
-        self._run.pin(
-            Pinned(
-                dataset=self._pinned.dataset,
-                digest=self._pinned.digest,
-                state="drifted",
-                detail=text[:2000],
+        pinned = changed_meanwhile(self._run.workspace, self._pinned)
+        if pinned is None:  # the data was no tagged version, or cannot be compared with it now
+            detail = "changed during the training" + (
+                "" if now else "; it cannot be read any more"
             )
-        )
+            pinned = msgspec.structs.replace(self._pinned, state="drifted", detail=detail)
+        self._run.pin(pinned)
+        text = f"the data of {pinned.dataset} {pinned.detail}"
         self._run.notice("dataset-changed", text)
         say(text)
 
