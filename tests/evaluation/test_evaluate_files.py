@@ -87,6 +87,24 @@ def test_classes_from_a_file_beside_the_labels(dataset, predictions, boxes):
     assert evaluation.classes == boxes.classes
 
 
+def test_keypoints_behind_a_box_are_no_polygon(dataset, predictions, expected):
+    points = " 0.1 0.9 2 0.9 0.1 2"
+    for folder, at in ((dataset / "labels/val", None), (predictions / "labels", -1)):
+        for path in folder.glob("*.txt"):
+            lines = [line.split() for line in path.read_text().splitlines()]
+            path.write_text(
+                "\n".join(
+                    " ".join(words[:5]) + points + (f" {words[at]}" if at else "")
+                    for words in lines
+                )
+            )
+    yaml = dataset / "data.yaml"
+    yaml.write_text(yaml.read_text() + "kpt_shape: [2, 3]\n")
+    for truth in (yaml, dataset / "labels/val"):
+        evaluation, *_ = evaluate_files(truth, predictions / "labels")
+        assert evaluation.metrics["mAP50-95"] == pytest.approx(expected, abs=1e-9)
+
+
 def test_coco(tmp_path, boxes, expected):
     truth, results = to_coco(boxes)
     paths = write(tmp_path / "truth.json", truth), write(tmp_path / "results.json", results)

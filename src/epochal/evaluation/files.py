@@ -150,7 +150,9 @@ def evaluate_files(
         )
         return evaluation, None, None
     if results.is_dir():
-        boxes = read_yolo_predictions(results, truth.boxes, progress=progress)
+        boxes = read_yolo_predictions(
+            results, truth.boxes, keypoints=truth.keypoints, progress=progress
+        )
     elif truth_path.suffix.lower() == ".json":
         read = read_coco(truth_path, results, first_category=first_category)
         boxes = replace(read, digests=truth.boxes.digests)
@@ -178,6 +180,8 @@ class _Truth:
     name: Path
     split_digest: str
     dataset_digest: str = ""
+    keypoints: bool = False
+    """Whether YOLO labels carry keypoints behind the box."""
 
 
 def _prediction_file(path: Path) -> Path:
@@ -247,13 +251,17 @@ def _yolo_truth(
                 f"no label file belongs to the images in {path}",
                 "Name the label folder as ground truth, and the images with --images",
             )
-    classes = _classes(path, data)
+    classes, keypoints = _classes(path, data)
     boxes = read_yolo_truth(
-        labels, sizes=image_sizes(files, progress), classes=classes, progress=progress
+        labels,
+        sizes=image_sizes(files, progress),
+        classes=classes,
+        keypoints=keypoints,
+        progress=progress,
     )
     ordered = {name: files[name] for name in boxes.images}
     boxes = replace(boxes, digests=_digests(ordered, progress))
-    return _Truth(boxes, path, _truth_digest(boxes))
+    return _Truth(boxes, path, _truth_digest(boxes), keypoints=keypoints)
 
 
 def _data_yaml_truth(
@@ -271,11 +279,16 @@ def _data_yaml_truth(
         labels,
         sizes=image_sizes(files, progress),
         classes=_unique(data.classes),
+        keypoints=data.keypoints is not None,
         progress=progress,
     )
     boxes = replace(boxes, digests=tuple(digests[name] for name in boxes.images))
     return _Truth(
-        boxes, path, found.manifest.splits[split].digest, dataset_digest=found.manifest.digest
+        boxes,
+        path,
+        found.manifest.splits[split].digest,
+        dataset_digest=found.manifest.digest,
+        keypoints=data.keypoints is not None,
     )
 
 
@@ -294,9 +307,8 @@ def _image_folder(labels: Path) -> Path:
     return labels
 
 
-def _classes(folder: Path, data: str | Path | None) -> tuple[str, ...]:
-    if data is not None:
-        return _unique(read_data_yaml(data).classes)
+def _classes(folder: Path, data: str | Path | None) -> tuple[tuple[str, ...], bool]:
+    """Return the class names of a label folder, and whether its labels carry keypoints."""
     beside = next(
         (
             parent.parent / "data.yaml"
@@ -305,12 +317,13 @@ def _classes(folder: Path, data: str | Path | None) -> tuple[str, ...]:
         ),
         None,
     )
-    if beside is not None and beside.is_file():
-        return _unique(read_data_yaml(beside).classes)
+    if data is not None or (beside is not None and beside.is_file()):
+        found = read_data_yaml(data or beside or "")
+        return _unique(found.classes), found.keypoints is not None
     listed = folder / "classes.txt"
     if listed.is_file():
         lines = listed.read_text(encoding="utf-8").splitlines()
-        return _unique(tuple(line.strip() for line in lines if line.strip()))
+        return _unique(tuple(line.strip() for line in lines if line.strip())), False
     raise InvalidInput(
         f"the classes of the labels in {folder} are not named",
         "Name the data.yaml with --data, or as the ground truth itself",

@@ -27,6 +27,7 @@ def read_yolo_truth(
     *,
     sizes: Mapping[str, tuple[int, int]],
     classes: Sequence[str],
+    keypoints: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Boxes:
     """Return the ground truth of YOLO label files.
@@ -45,6 +46,8 @@ def read_yolo_truth(
         split is listed here, also those without objects; they are kept in sorted order.
     classes
         Class names by id.
+    keypoints
+        What follows the box are keypoints, not a polygon; they are left out.
     progress
         Called with (images read, images in all).
 
@@ -75,7 +78,7 @@ def read_yolo_truth(
             seen.add(numbers)
             img.append(index)
             cls.append(_class_id(where, numbers[0], len(classes)))
-            xyxy.append(_corners(where, numbers[1:], strict=True))
+            xyxy.append(_corners(where, numbers[1:5] if keypoints else numbers[1:], strict=True))
         if progress is not None:
             progress(index + 1, len(images))
     return Boxes(
@@ -89,12 +92,17 @@ def read_yolo_truth(
 
 
 def read_yolo_predictions(
-    folder: str | Path, truth: Boxes, *, progress: Callable[[int, int], None] | None = None
+    folder: str | Path,
+    truth: Boxes,
+    *,
+    keypoints: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Boxes:
     """Return `truth` with the predictions of a YOLO label folder.
 
     Each line is ``class cx cy w h confidence``, or a polygon followed by the confidence, as
     Ultralytics writes with ``save_txt=True save_conf=True``. Images without a file have none.
+    With `keypoints`, what stands between box and confidence is left out.
 
     Raises
     ------
@@ -112,14 +120,15 @@ def read_yolo_predictions(
     xyxy: list[tuple[float, ...]] = []
     for index, name in enumerate(truth.images):
         for where, numbers in _lines(files.get(name)):
-            if len(numbers) % 2:
+            if len(numbers) % 2 and not keypoints:
                 raise InvalidInput(
                     f"{where} has no confidence", "Write predictions with save_conf=True"
                 )
             img.append(index)
             cls.append(_class_id(where, numbers[0], len(truth.classes)))
             score.append(numbers[-1])
-            xyxy.append(_corners(where, numbers[1:-1], strict=False))
+            box = numbers[1:5] if keypoints else numbers[1:-1]
+            xyxy.append(_corners(where, box, strict=False))
         if progress is not None:
             progress(index + 1, len(truth.images))
     return truth.with_predictions(
