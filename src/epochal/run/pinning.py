@@ -90,16 +90,15 @@ class _Watch:
         return digest_now(self._run.workspace, self._dataset)
 
     def _end(self) -> None:
-        self._thread.join(_PATIENCE)
-        if self._run.ending == "killed":
-            return  # whoever sent the signal will not wait for a scan
+        killed = self._run.ending == "killed"  # whoever sent the signal will not wait for a scan
+        self._thread.join(0 if killed else _PATIENCE)
         if self._thread.is_alive():
             text = "the check of the data had not ended when the training did"
             if self._pinned is None:
                 self._run.pin(Pinned(dataset=self._dataset, state="unchecked", detail=text))
             self._run.notice("dataset-unchecked", text)
             return
-        if not self._digest:
+        if killed or not self._digest:
             return
         last = _beside(self._run, self._compare)
         last.join(_PATIENCE)
