@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.yolo.conftest import Trained
+from tests.yolo.conftest import Trained, Yolo
 
 from epochal.interop.ultralytics import import_folder
 from epochal.interop.ultralytics.checkpoint import checkpoint_facts
@@ -46,3 +47,18 @@ def test_a_real_checkpoint_tells_its_version_and_that_it_is_finished(trained: Tr
     facts = checkpoint_facts(trained.best)
     assert facts["epoch"] == -1
     assert str(facts["version"]).count(".") == 2
+
+
+def test_an_imported_run_can_be_measured(trained: Trained, tmp_path: Path) -> None:
+    folder = tmp_path / "v1_baseline"
+    shutil.copytree(trained.best.parent.parent, folder)
+    (folder / MARKER).unlink()
+    yolo = Yolo(trained.yolo.python, tmp_path)
+    workspace = Folder.create(tmp_path)
+    import_folder(folder, workspace=workspace.root, project="shapes")
+    command = ("-m", "epochal", "evaluate", "v1_baseline", "--split", "test", "--json")
+    found = json.loads(yolo.run(*command))
+    printed = trained.theirs["test"]["metrics/mAP50-95(B)"]
+    assert found["evaluations"][0]["metrics"]["mAP50-95"] == pytest.approx(printed, abs=1e-6)
+    (run,) = yolo.runs()
+    assert len(run.evaluations) == 2

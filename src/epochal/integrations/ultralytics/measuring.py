@@ -167,7 +167,7 @@ def _validate(
         process = subprocess.Popen(
             [python, "-m", "epochal.integrations.ultralytics.measure", argument, str(writer)],
             # A relative `path` in a data.yaml is looked for from the current folder first.
-            cwd=cwd if Path(cwd).is_dir() else None,
+            cwd=cwd if cwd and Path(cwd).is_dir() else None,
             env=env | {"EPOCHAL_QUIET": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,
