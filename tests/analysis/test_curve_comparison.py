@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epochal.analysis import Curve, compare_curves, curve_stats, resolve, sentence
+from epochal.analysis.curve_comparison import at_same_x
 from epochal.errors import NotFound
 
 X = np.arange(1, 31)
@@ -93,3 +94,32 @@ def test_any_curves_compare_and_read_as_one_line(curves, direction):
     assert not any(row.stats.n for row in rows) or any(row.on_front for row in rows)
     for row in rows:
         assert sentence(row.stats, "run", unit="step").endswith(".")
+
+
+def test_curves_of_different_length_are_compared_where_the_shorter_ended():
+    long, short = rise(0.5, 5), rise(0.6, 5, n=10)
+    x, a, b = at_same_x(long, short, "max")
+    assert x == 10
+    assert a < 0.5 * (1 - np.exp(-2)) + 1e-9 < b
+    rows = compare_curves({"long": long, "short": short}, "max")
+    assert [row.common_x for row in rows] == [10, 10]
+    assert [row.at_common for row in rows] == [a, b]
+    assert at_same_x(long, Curve([], []), "max") is None
+    assert at_same_x(Curve([1, 2], [0, 0]), Curve([5, 6], [0, 0]), "max") is None
+
+
+def test_a_later_value_does_not_lift_what_was_known_by_then():
+    jump = Curve(range(1, 7), [0.1, 0.1, 0.1, 0.1, 0.9, 0.9])
+    _, _, b = at_same_x(Curve(range(1, 5), [0.2] * 4), jump, "max")
+    assert b == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("y", "says"),
+    [
+        ([0.1, 0.2, float("nan"), 0.3], "with a value that is NaN or infinite"),
+        ([0.1, 0.2, float("nan"), float("inf")], "NaN or infinite from 3 to its end"),
+    ],
+)
+def test_sentences_tell_a_hole_from_an_end(y, says):
+    assert says in sentence(curve_stats(range(1, 5), y), "x", metric=MAP)

@@ -268,3 +268,42 @@ def test_bounds(y):
     assert min(y) - 1e-12 <= stats.last_k_mean <= stats.best + 1e-12
     assert stats.auc <= stats.best + 1e-12
     assert 0 <= stats.max_drawdown <= max(y) - min(y)
+
+
+def test_values_that_turned_nan_and_stayed_are_told_apart_from_a_hole():
+    values = [0.1 * i for i in range(1, 9)]
+    hole = curve_stats(range(1, 9), [*values[:3], math.nan, *values[4:]], planned_epochs=8)
+    assert (hole.nan_from, hole.n_nonfinite) == (None, 1)
+    lost = curve_stats(range(1, 9), [*values[:5], math.nan, math.inf, math.nan], planned_epochs=8)
+    assert (lost.nan_from, lost.n_nonfinite) == (6, 3)
+    # It went on to its planned end, though not with numbers.
+    assert lost.flags == ("nan",)
+
+
+def test_a_curve_logged_at_every_step_is_judged_like_one_logged_at_every_epoch():
+    rng = np.random.default_rng(0)
+    x = np.arange(20_000)
+    clean_curve = 0.6 * (1 - np.exp(-x / 3000))
+    often = curve_stats(x, clean_curve + rng.normal(0, 0.02, len(x)), reference=0.6)
+    rarely = curve_stats(
+        x[::200], (clean_curve + rng.normal(0, 0.02, len(x)))[::200], reference=0.6
+    )
+    assert often.best_smooth == pytest.approx(0.6, abs=0.02)
+    assert often.reach[1].x == pytest.approx(rarely.reach[1].x, rel=0.1)
+    assert often.flags == rarely.flags
+    assert often.noise_mad == pytest.approx(0.02, rel=0.1)
+    loss = 1 / (1 + x / 500) + rng.normal(0, 0.05, len(x))
+    assert not {"diverged", "collapse"} & set(curve_stats(x, loss, direction="min").flags)
+
+
+def test_an_early_stop_is_known_although_the_trainers_fitness_had_its_best_elsewhere():
+    values = [*np.linspace(0.1, 0.5, 60), *[0.49] * 98]
+    stats = curve_stats(range(1, 159), values, planned_epochs=300, patience=100)
+    assert "early_stopped" in stats.flags
+
+
+def test_what_fell_is_not_called_a_plateau_as_well():
+    values = [*np.linspace(0.1, 0.6, 50), *[0.3] * 50]
+    flags = curve_stats(range(100), values).flags
+    assert "degraded_after_best" in flags
+    assert "plateau" not in flags

@@ -212,12 +212,12 @@ def _reach(stats: CurveStats, share: float) -> Reach | None:
 
 
 _SAID: dict[Flag, str] = {
-    "nan": "with values that are not numbers",
+    "nan": "with values that are NaN or infinite",
     "diverged": "diverged",
     "collapse": "collapsed after its best",
     "degraded_after_best": "got worse after its best",
     "spike": "with a spike",
-    "overfitting": "over-fitting",
+    "overfitting": "validation loss rising while training loss falls",
     "plateau": "on a plateau",
     "still_improving": "still improving",
     "early_stopped": "stopped early by its patience",
@@ -227,7 +227,17 @@ _SAID: dict[Flag, str] = {
 
 def flag_words(stats: CurveStats) -> tuple[str, ...]:
     """Return what is to be noticed about the curve, as ends of a sentence: ``with a spike``."""
-    return tuple(_SAID[flag] for flag in stats.flags)
+    words = {**_SAID, "nan": _not_numbers(stats)}
+    return tuple(words[flag] for flag in stats.flags)
+
+
+def _not_numbers(stats: CurveStats) -> str:
+    if stats.nan_from is not None and stats.n:
+        return f"NaN or infinite from {stats.nan_from:g} to its end"
+    values = (
+        "a value that is" if stats.n_nonfinite == 1 else f"{stats.n_nonfinite} values that are"
+    )
+    return f"with {values} NaN or infinite"
 
 
 def sentence(

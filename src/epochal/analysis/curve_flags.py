@@ -44,49 +44,78 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """How many evaluations count as its end."""
     noise: float
     is_loss: bool
+    lost: bool = False
+    """Whether the values turned NaN or infinite and stayed so."""
 
 
 def shape_flags(shape: Shape) -> Iterator[Flag]:
     """Yield what the values show, worst first."""
-    if shape.is_loss and _diverged(-shape.z):
-        yield "diverged"
-    fallen = _fall_after_best(shape)
-    if fallen > 0.5:
-        yield "collapse"
-    elif fallen > 0.01 and fallen * abs(np.max(shape.smooth)) > 3 * shape.noise:
-        # three: a smoothed best of many evaluations is itself one noise sd too good
-        yield "degraded_after_best"
+    fallen = _fallen(shape)
+    if fallen:
+        yield fallen
     if _has_spike(shape):
         yield "spike"
+    if shape.lost:
+        return  # what it was doing before is not how it ended
     if _still_improving(shape):
         yield "still_improving"
-    elif _on_plateau(shape):
+    elif not fallen and _on_plateau(shape):
         yield "plateau"
 
 
 def end_flags(
-    x: Array, best_x: float, planned: float | None, patience: float | None
+    x: Array,
+    best_x: float,
+    planned: float | None,
+    patience: float | None,
+    *,
+    last_x: float | None = None,
 ) -> Iterator[Flag]:
-    """Yield how the run ended: by its patience, or short of its plan for another reason."""
+    """Yield how the run ended: by its patience, or short of its plan for another reason.
+
+    Parameters
+    ----------
+    last_x
+        Where the run ended, if its last values were not finite; default: the last of `x`.
+    """
+    end = float(x[-1]) if last_x is None else last_x
     if planned is not None:
         # counted from 0 or from 1, and perhaps not evaluated at every epoch: short of the plan
         # is a run that still had an evaluation to come
         last_planned = planned - 1 if x[0] == 0 else planned
         spacing = float(np.median(np.diff(x))) if len(x) > 1 else 1.0
-        if x[-1] + spacing > last_planned:
+        if end + spacing > last_planned:
             return
-    if patience is not None and patience > 0 and x[-1] - best_x >= patience:
+    # a trainer's patience counts from the best of its own fitness, some epochs from this best
+    if patience is not None and patience > 0 and end - best_x >= 0.9 * patience:
         yield "early_stopped"
     elif planned is not None:
         yield "stopped_before_plan"
 
 
+def _fallen(shape: Shape) -> Flag | None:
+    """Return how it fell after its best, the worst word that is true."""
+    if shape.is_loss and _diverged(-shape.z):
+        return "diverged"
+    share = _fall_after_best(shape)
+    # three: a smoothed best of many evaluations is itself one noise sd too good
+    if share * abs(float(np.max(shape.smooth))) <= 3 * shape.noise:
+        return None
+    if share > 0.5:
+        return "collapse"
+    return "degraded_after_best" if share > 0.01 else None
+
+
 def _diverged(loss: Array) -> bool:
-    """Whether three evaluations in a row after the best are above three times the best."""
+    """Whether three evaluations in a row after the best are above three times the best.
+
+    Beyond the noise up to there, that is: a loss near zero is three times its best by chance.
+    """
     at_best = int(np.argmin(loss))
     if loss[at_best] <= 0:
         return False
-    high = loss[at_best:] > 3 * loss[at_best]
+    noise = measure.difference_noise(loss[: at_best + 1]) if at_best > 4 else 0.0
+    high = loss[at_best:] > 3 * loss[at_best] + 3 * noise
     return bool(np.any(high[:-2] & high[1:-1] & high[2:]))
 
 

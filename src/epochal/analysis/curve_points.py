@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from epochal.errors import InvalidInput
 
-__all__ = ["Array", "Points", "clean"]
+__all__ = ["Array", "Points", "clean", "thinned"]
 
 Array = npt.NDArray[np.float64]
 
@@ -23,6 +23,10 @@ class Points(msgspec.Struct, frozen=True, kw_only=True):
     nonfinite: int
     hidden: int
     restarts: int
+    last_x: float | None = None
+    """The last x of all that stands, finite or not; None without any."""
+    lost_from: float | None = None
+    """From here to the end no value is finite; None where the last one is."""
 
 
 def clean(
@@ -59,7 +63,11 @@ def clean(
         stands[:-1] = xs[:-1] < lowest_later
     finite = np.isfinite(ys)
     kept = stands & finite
+    standing = xs[stands]
+    lost = standing[np.flatnonzero(finite[stands])[-1] + 1 :] if kept.any() else standing
     return Points(
+        last_x=float(standing[-1]) if len(standing) else None,
+        lost_from=float(lost[0]) if len(lost) else None,
         x=xs[kept],
         y=ys[kept],
         elapsed=None if elapsed is None else elapsed[kept],
@@ -67,6 +75,24 @@ def clean(
         hidden=int(np.sum(~stands)),
         restarts=int(np.sum(xs[1:] < xs[:-1])),
     )
+
+
+def thinned(points: Points, most: int) -> tuple[Array, Array]:
+    """Return x and y as at most `most` points: each the median of equally many neighbours.
+
+    What is logged at every step is judged over the same share of the training as what is logged
+    at every epoch. Fewer points than that are returned as they are.
+    """
+    size = -(-len(points.x) // most)
+    if size <= 1:
+        return points.x, points.y
+    starts = np.arange(0, len(points.x), size)
+    ends = np.minimum(starts + size, len(points.x))
+    whole = (len(points.y) // size) * size
+    values = np.median(points.y[:whole].reshape(-1, size), axis=1)
+    if whole < len(points.y):
+        values = np.append(values, np.median(points.y[whole:]))
+    return points.x[(starts + ends - 1) // 2], values
 
 
 def _elapsed(clock: Array, started: float | None) -> Array | None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from epochal.analysis import curve_measures as measure
 from epochal.analysis.curve_flags import Flag, Shape, end_flags, shape_flags
-from epochal.analysis.curve_points import Array, Points, clean
+from epochal.analysis.curve_points import Array, Points, clean, thinned
 from epochal.analysis.metrics import Direction
 from epochal.errors import InvalidInput
 
@@ -24,6 +24,10 @@ __all__ = ["SHARES", "CurveStats", "Overfitting", "Reach", "curve_stats", "overf
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
 """Shares of the reference level that `CurveStats.reach` reports."""
+
+
+_JUDGED = 1000
+"""Shape, noise and speed are judged on at most so many points; best, last and area on all."""
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +67,8 @@ class CurveStats(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     """Points used: finite, after restarts and repeated steps have been resolved."""
     n_nonfinite: int = 0
+    nan_from: float | None = None
+    """From here to the end no value is finite; None where the last one is."""
     n_hidden: int = 0
     """Points that a later attempt or a repeated step replaced."""
     restarts: int = 0
@@ -165,32 +171,37 @@ def curve_stats(
                 direction=direction,
                 n=0,
                 n_nonfinite=points.nonfinite,
+                nan_from=points.lost_from,
                 n_hidden=points.hidden,
                 restarts=points.restarts,
                 reference=_number(reference),
                 overfitting=fit,
                 flags=record_flags,
             )
-        smooth = measure.running_median(z)
+        judged_x, judged_y = thinned(points, _JUDGED)
+        judged = sign * judged_y
+        smooth = measure.running_median(judged)
         at_best = int(np.argmax(z))
         k = min(len(z), max(5, len(z) // 20))
-        settled = z[_second_half(len(z)) :]
+        residual = z - np.interp(points.x, judged_x, smooth)
         own_level = sign * float(np.max(smooth))
         start, end = budget if budget is not None else (float(points.x[0]), float(points.x[-1]))
-        noise = measure.difference_noise(settled) if len(settled) > 2 else None
+        noise = _noise(z)
         slope = measure.theil_sen(points.x[-k:], z[-k:]) if k > 1 else None
         shape = Shape(
-            x=points.x,
-            z=z,
+            x=judged_x,
+            z=judged,
             smooth=smooth,
-            k=k,
-            noise=noise or 0.0,
+            k=min(len(judged), max(5, len(judged) // 20)),
+            noise=_noise(judged) or 0.0,
             is_loss=direction == "min",
+            lost=points.lost_from is not None,
         )
         return CurveStats(
             direction=direction,
             n=len(z),
             n_nonfinite=points.nonfinite,
+            nan_from=points.lost_from,
             n_hidden=points.hidden,
             restarts=points.restarts,
             first_x=float(points.x[0]),
@@ -203,21 +214,27 @@ def curve_stats(
             last_k=k,
             last_k_mean=_number(np.mean(points.y[-k:])),
             best_minus_last=_number(z[at_best] - z[-1]),
-            best_optimism=_number(z[at_best] - smooth[at_best]),
+            best_optimism=_number(z[at_best] - np.interp(points.x[at_best], judged_x, smooth)),
             reference=_number(reference),
-            reach=_reaches(points, smooth, reference, sign),
-            own_reach=_reaches(points, smooth, own_level, sign),
+            reach=_reaches(points, judged_x, smooth, reference, sign),
+            own_reach=_reaches(points, judged_x, smooth, own_level, sign),
             auc=_number(sign * measure.mean_best_so_far(points.x, z, start, end)),
             noise_mad=_number(noise),
-            resid_mad=_number(measure.median_deviation(settled - smooth[-len(settled) :])),
-            max_drawdown=_number(measure.max_drawdown(z)),
+            resid_mad=_number(measure.median_deviation(residual[_second_half(len(z)) :])),
+            max_drawdown=_number(measure.max_drawdown(judged)),
             last_k_sd=_number(np.std(points.y[-k:], ddof=1)) if k > 1 else None,
             slope_last=None if slope is None else _number(sign * slope),
             overfitting=fit,
             flags=(
                 *record_flags,
                 *shape_flags(shape),
-                *end_flags(points.x, float(points.x[at_best]), planned_epochs, patience),
+                *end_flags(
+                    points.x,
+                    float(points.x[at_best]),
+                    planned_epochs,
+                    patience,
+                    last_x=points.last_x,
+                ),
             ),
         )
 
@@ -261,9 +278,9 @@ def overfitting(training: npt.ArrayLike, validation: npt.ArrayLike) -> Overfitti
 
 
 def _reaches(
-    points: Points, smooth: Array, reference: float | None, sign: float
+    points: Points, x: Array, smooth: Array, reference: float | None, sign: float
 ) -> tuple[Reach, ...]:
-    """Return when `smooth` (maximised) came to each share; none for a level without shares."""
+    """Return when `smooth` (maximised, at `x`) came to each share; none for a level without."""
     if reference is None or not math.isfinite(reference) or reference <= 0:
         return ()
     reaches = []
@@ -271,12 +288,18 @@ def _reaches(
         level = reference * share if sign > 0 else reference / share
         if not math.isfinite(level):
             continue
-        x = measure.time_to(points.x, smooth, sign * level)
+        place = measure.time_to(x, smooth, sign * level)
         seconds = None
-        if x is not None and points.elapsed is not None:
-            seconds = _number(np.interp(x, points.x, points.elapsed))
-        reaches.append(Reach(share=share, level=level, x=_number(x), seconds=seconds))
+        if place is not None and points.elapsed is not None:
+            seconds = _number(np.interp(place, points.x, points.elapsed))
+        reaches.append(Reach(share=share, level=level, x=_number(place), seconds=seconds))
     return tuple(reaches)
+
+
+def _noise(z: Array) -> float | None:
+    """Return the noise sd between evaluations of the settled part; None for too few."""
+    settled = z[_second_half(len(z)) :]
+    return measure.difference_noise(settled) if len(settled) > 2 else None
 
 
 def _second_half(n: int) -> int:
