@@ -126,6 +126,31 @@ def import_tensorboard(
         draw_reports([report])
 
 
+@import_command.command("mlflow")
+@click.argument("source")
+@click.option("--project", default="", help="Default: each run's experiment.")
+@workspace_option
+@json_option
+def import_mlflow_command(
+    source: str, project: str, workspace: Path | None, as_json: bool
+) -> None:
+    """Take in the runs of an MLflow store: mlflow.db, an mlruns folder, or http://server:port.
+
+    \b
+      epochal import mlflow mlflow.db
+      epochal import mlflow mlruns --project pallets
+    """
+    from epochal.interop.mlflow.importing import import_mlflow
+
+    folder = Folder.at(workspace) if workspace else Folder.find_or_create()[0]
+    with progress("importing runs") as advance:
+        report = import_mlflow(source, workspace=folder, project=project, progress=advance)
+    if as_json:
+        print_json([report])
+    else:
+        draw_reports([report])
+
+
 def _follow(source: Logdir) -> None:
     import time
 

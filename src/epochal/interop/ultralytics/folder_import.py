@@ -19,6 +19,7 @@ from epochal.errors import EpochalError, InvalidInput, NotFound
 from epochal.evaluation import Evaluation, ultralytics_evaluator
 from epochal.evaluation.files import evaluate_files
 from epochal.evaluation.storage import store_evaluation
+from epochal.interop.facts import Facts
 from epochal.interop.importing import (
     NO_PROCESS,
     ImportedRun,
@@ -28,7 +29,6 @@ from epochal.interop.importing import (
     purged_runs,
 )
 from epochal.interop.ultralytics.arguments import asked_for
-from epochal.interop.ultralytics.facts import Facts
 from epochal.interop.ultralytics.layout import given_name, given_project, output_files
 from epochal.interop.ultralytics.marker import read_marker
 from epochal.interop.ultralytics.results_table import Row

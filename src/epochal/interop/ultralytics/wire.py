@@ -27,10 +27,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
 from epochal.errors import EpochalError, InvalidInput, NotFound
+from epochal.interop.facts import Facts
 from epochal.interop.importing import NO_PROCESS, Stream
 from epochal.interop.serving import Gate
 from epochal.interop.ultralytics import platform_records as records
-from epochal.interop.ultralytics.facts import Facts
 from epochal.records import (
     AnyBody,
     Artifact,
@@ -51,6 +51,7 @@ from epochal.store.store import Store
 
 __all__ = ["PREFIXES", "platform_app"]
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 PREFIXES = ("/api/webhooks",)
@@ -59,6 +60,8 @@ PREFIXES = ("/api/webhooks",)
 _SYSTEM = "ultralytics-platform"
 _MOST_BODY = 32 << 20
 _SESSIONS = 64
+_REMEMBERED = 1000
+"""Trainings and uploads of which the server knows between two messages."""
 _REPEAT = 120.0
 """Seconds within which the same announcement is the same training, sent again."""
 _PATIENCE = 0.5
@@ -168,7 +171,7 @@ class _Platform:
         except EpochalError as error:
             return _refusal(error)
         ticket = secrets.token_urlsafe(24)
-        self._tickets[ticket] = (document.id, _attempt(document), key)
+        _remember(self._tickets, ticket, (document.id, _attempt(document), key))
         url = str(request.url.replace(query="")).rstrip("/")
         path = f"{document.id}/{key}"
         return JSONResponse({"uploadUrl": f"{url}/{ticket}", "gcsPath": path, "uploadPath": path})
@@ -229,7 +232,7 @@ class _Platform:
             if load := records.system(event.data.get("system")):
                 stream.say(load, now)
         store.refresh()
-        self._announced[fingerprint] = (run, time.monotonic())
+        _remember(self._announced, fingerprint, (run, time.monotonic()))
         return self._identity(store.run(run))
 
     def _opening(
@@ -265,7 +268,7 @@ class _Platform:
         chunk = event.data.get("chunkId")
         if not isinstance(chunk, int):
             return await self._gate.write(lambda store: self._record(store, *place, bodies))
-        turns = self._turns.setdefault(place, _Turns())
+        turns = self._turns.get(place) or _remember(self._turns, place, _Turns())
         async with turns.turn(chunk) as is_new:
             if not is_new:
                 return _control(document)
@@ -345,6 +348,14 @@ class _Platform:
             self._facts[place] = Facts(store.folder, run, attempt)
         self._facts.move_to_end(place)
         return self._facts[place]
+
+
+def _remember(kept: dict[K, T], key: K, value: T) -> T:
+    """Keep `value` for the messages that follow, and forget what is long past."""
+    while len(kept) >= _REMEMBERED:
+        del kept[next(iter(kept))]
+    kept[key] = value
+    return value
 
 
 def _run(store: Store, model: str) -> RunDocument:

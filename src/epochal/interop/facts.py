@@ -77,6 +77,6 @@ class Facts:
 
 
 def _topic(body: AnyBody) -> str:
-    kind = str(body.__struct_config__.tag)
+    kind = f"{body.__struct_config__.tag}:{getattr(body, 'type', '')}"
     names = (getattr(body, name, None) for name in ("key", "digest", "code", "step"))
     return f"{kind}:{next((name for name in names if name not in (None, '')), '')}"
