@@ -9,7 +9,6 @@ from epochal.journal.folder import Folder
 from epochal.journal.writer import Writer
 from epochal.records import Config, Finished, Metrics, Opened, Summary, to_wire
 
-
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
