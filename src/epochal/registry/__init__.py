@@ -1,6 +1,8 @@
 """What a decision leads to: the run a project compares against, and the ones it promoted.
 
-`aliases` holds the names that point at runs (``baseline``, ``production``) and their history.
+`aliases` holds the names that point at runs (``baseline``, ``production``) and their history,
+`promote` moves one where a decision lets the run ship, `webhook` tells a deployment system, and
+`handoff` writes the folder that the run ships as.
 """
 
 from epochal.registry.aliases import (
