@@ -131,7 +131,12 @@ def test_a_check_that_takes_too_long_does_not_hold_the_training_up(
 
     release = threading.Event()
     monkeypatch.setattr(pinning, "_PATIENCE", 0.1)
-    monkeypatch.setattr(pinning, "_found", lambda run, dataset: release.wait(10))
+
+    def found(run, dataset):
+        release.wait(10)
+        return Pinned(dataset=dataset)
+
+    monkeypatch.setattr(pinning, "_found", found)
     run = start(dataset=data)
     run.finish()
     release.set()

@@ -177,7 +177,10 @@ def _open(
         run.record(notice)
     _pin(run, dataset)
     run.sync()
-    start_background(run, capture=capture)
+    try:
+        start_background(run, capture=capture)
+    except Exception as error:
+        run.recorder.trouble("background", error)
     say(f"recording {project}/{name} ({run_id[:8]}) in {folder.root}")
     return run
 
@@ -212,6 +215,8 @@ def _pin(run: Run, dataset: str | None) -> None:
         except EpochalError as error:
             run.finish("failed", str(error))
             raise
+        except Exception as error:
+            run.recorder.trouble("dataset", error)
 
 
 def join(workspace: str | None, run: str, name: str, project: str, attempt: int) -> Run:

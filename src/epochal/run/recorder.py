@@ -194,6 +194,9 @@ class Recorder:
             text = f"the disk does not sync ({error.strerror}); what is recorded is at risk"
             self.warn_once("sync", "", text)
             return
+        except Exception as error:
+            self.trouble("sync", error)
+            return
         self._warned.discard(("sync", ""))
         if writer.files > self._files:
             self._files = writer.files
@@ -211,7 +214,9 @@ class Recorder:
         try:
             self._writer.close()
             self._sync_others()
-        except OSError as error:
+        except Exception as error:
+            if strict() and not isinstance(error, OSError):
+                raise
             say(f"the journal could not be closed: {error}")
 
     def discard(self) -> None:

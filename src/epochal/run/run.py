@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from epochal.errors import EpochalError
 from epochal.journal.folder import Folder
 from epochal.records import (
     Alert,
@@ -270,7 +269,7 @@ class Run:
             body = Artifact(
                 key=name, digest=digest, size=size, role=role, step=step, meta=plain(meta or {})
             )
-        except (OSError, EpochalError, TypeError, ValueError) as error:
+        except Exception as error:
             self._trouble(f"artifact {path}", error)
             return None
         return digest if self.record(body) else None
@@ -380,12 +379,7 @@ class Run:
             # A status that nobody knows is not taken for a success.
             self.ending = status if status in ("finished", "failed", "killed") else "failed"
         try:
-            deadline = time.monotonic() + _PATIENCE
-            for background in self._background:
-                background.stop()
-            for background in self._background:
-                background.join(max(deadline - time.monotonic(), 0.0))
-            for task in self.on_finish:
+            for task in (self._stop_background, *self.on_finish):
                 try:
                     task()
                 except Exception as error:
@@ -394,9 +388,18 @@ class Run:
                 end: Any = self.ending
                 self.record(Finished(status=end, reason=str(reason)[:2000]))
             self.recorder.close()
+        except Exception as error:
+            self._trouble("finish", error)
         finally:
             self.finished = True
             self._ended.set()
+
+    def _stop_background(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        for background in self._background:
+            background.stop()
+        for background in self._background:
+            background.join(max(deadline - time.monotonic(), 0.0))
 
     def wait_for_end(self, timeout: float) -> None:
         """Wait until a `finish` that has begun is done, at most `timeout` seconds."""
