@@ -152,7 +152,9 @@ def test_a_python_without_epochal_is_followed_by_its_output_folder(here: Path) -
         (folder / "args.yaml").write_text("epochs: 12\\nimgsz: 96\\n")
         """
     code = textwrap.dedent(script)
-    launch(here, "--name", "v1_apart", "--tags", "x", "--", sys.executable, "-I", "-c", code)
+    said = ("--name", "v1_apart", "--tags", "x")
+    done = launch(here, *said, "--", sys.executable, "-I", "-c", code)
+    assert "took in" in done.stderr
     ((run, status),) = runs(here)
     assert status == "finished"
     assert (run.name, run.tags) == ("v1_apart", ("x",))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from epochal.errors import InvalidInput
+from epochal.errors import EpochalError, InvalidInput
 from epochal.integrations.intent import Intent
 from epochal.integrations.launcher.aftermath import (
     new_output_folders,
@@ -98,10 +98,19 @@ def launch(
     outputs = new_output_folders(argv, started)
     if outputs and importer:
         for output in outputs:
-            importer(output, workspace=folder.root, **intent.arguments())
+            _import(importer, output, folder, intent)
     elif code:
         record_failure(folder, launch_id, intent, argv, code)
     return code
+
+
+def _import(importer: Importer, output: Path, folder: Folder, intent: Intent) -> None:
+    try:
+        importer(output, workspace=folder.root, **intent.arguments())
+    except (EpochalError, OSError) as error:  # the exit code is the command's, whatever happens
+        sys.stderr.write(f"epochal: {output} could not be taken in: {error}\n")
+    else:
+        sys.stderr.write(f"epochal: took in {output}; the command's Python has no epochal\n")
 
 
 def _environment(folder: Folder, launch_id: str, intent: Intent) -> dict[str, str]:
