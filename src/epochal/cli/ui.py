@@ -32,7 +32,7 @@ __all__ = ["ui_command"]
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Others than this machine: with --token.",
+    help="Where to listen; for others than this machine only with --token.",
 )
 @click.option(
     "--allow-host",
@@ -80,7 +80,9 @@ def _own_names(host: str) -> tuple[str, ...]:
 
 
 def _announce(root: Path, projects: list[str], address: Address, url: str) -> None:
-    shown = ", ".join(projects[:5]) + (f" and {len(projects) - 5} more" if projects[5:] else "")
+    # A name can hold anything, escape sequences of terminals included.
+    names = ["".join(c if c.isprintable() else "?" for c in name[:60]) for name in projects[:5]]
+    shown = ", ".join(names) + (f" and {len(projects) - 5} more" if projects[5:] else "")
     click.echo(f"serving {root}  ({shown or 'no runs yet'})", err=True)
     click.echo(url)
     click.echo("Ctrl-C ends it", err=True)
