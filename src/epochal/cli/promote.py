@@ -18,7 +18,7 @@ from epochal.cli.common import (
 )
 from epochal.registry import aliases
 from epochal.registry.promote import PRODUCTION, Promotion, promote
-from epochal.registry.webhook import Delivery, deliver
+from epochal.registry.webhook import Delivery, check_receiver, deliver
 
 __all__ = ["promote_command"]
 
@@ -67,6 +67,9 @@ def promote_command(
     Webhooks are signed with EPOCHAL_WEBHOOK_SECRET (HMAC-SHA256) and sent again where the other
     side is down. Promoting the same run again sends them again and records nothing.
     """
+    secret = os.environ.get("EPOCHAL_WEBHOOK_SECRET", "")
+    for url in urls:
+        check_receiver(url, secret, allow_private=allow_private)
     with open_store(workspace) as store:
         document = store.find_run(run, project)
         done = promote(store, document, alias, reason=reason, override=override)
@@ -75,7 +78,6 @@ def promote_command(
         state = "is now" if done.changed else "is already"
         click.echo(f"{done.name} {state} {done.alias} of {done.project}")
         click.echo(click.style(f"  {where.reason}", dim=True))
-    secret = os.environ.get("EPOCHAL_WEBHOOK_SECRET", "")
     deliveries = []
     for url in urls:
         delivery = deliver(url, "promotion", done, secret, allow_private=allow_private)

@@ -28,7 +28,7 @@ import msgspec
 from epochal.errors import EpochalError, InvalidInput, Refused
 from epochal.version import __version__
 
-__all__ = ["Delivery", "deliver", "signature"]
+__all__ = ["Delivery", "check_receiver", "deliver", "signature"]
 
 ATTEMPTS = 5
 _TIMEOUT = 10.0
@@ -49,6 +49,21 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
     """Return the value of ``X-Epochal-Signature``."""
     signed = hmac.new(secret.encode(), b"%d." % timestamp + body, hashlib.sha256)
     return f"sha256={signed.hexdigest()}"
+
+
+def check_receiver(url: str, secret: str, *, allow_private: bool = False) -> None:
+    """Raise what `deliver` would raise about its arguments, before anything is done.
+
+    Raises
+    ------
+    InvalidInput, Refused
+        See `deliver`. A name that cannot be looked up now is no error yet.
+    """
+    parts = _checked(url, secret)
+    try:
+        _address(parts, allow_private=allow_private)
+    except OSError:
+        return
 
 
 def deliver(
