@@ -90,8 +90,9 @@ def as_markdown(figures: list[Figure], about: dict[str, str]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `python -m benchmarks` on {day}. The budgets are the design's; a figure is",
-        "a median on a machine that other work shares, so compare ratios rather than times.",
+        f"Written by `python -m benchmarks` on {day}. What one thread computes is timed by the",
+        "processor time it took, which is what an idle core would take; calls, starts, ingest and",
+        "scans by the clock, on a machine that may have other work (its load is given).",
         "",
         "| on | |",
         "| --- | --- |",
