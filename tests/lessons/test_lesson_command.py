@@ -120,6 +120,10 @@ def test_lessons_are_searched_listed_and_written_out(run, tmp_path, lab):
     assert json.loads(called("lessons", "night", "--everywhere", "--json"))[0]["name"] == "v2_b"
     assert "no lesson in this workspace has 'zebra'" in called("lessons", "zebra")
     assert "without 'zebra'" in called("lessons", "night", "zebra")
+    assert "pallets at night" in called("lessons", "--tried", "imgsz=160")
+    assert "nothing like" in called("lessons", "--tried", "mosaic=0")
+    (tried,) = json.loads(called("lessons", "--tried", "imgsz=320", "--json"))
+    assert tried["similarity"] == 0.6
     assert "1 run has no lesson yet" in called("lessons", "--undocumented")
     called("lessons", "--digest", str(tmp_path / "lessons.md"))
     assert "### `v2_b`" in (tmp_path / "lessons.md").read_text()

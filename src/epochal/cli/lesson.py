@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from epochal.cli.common import (
-    age,
-    console,
     default_project,
     in_force,
     json_option,
@@ -25,24 +23,12 @@ from epochal.cli.common import (
 from epochal.errors import EpochalError, InvalidInput
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
-
-    from epochal.lessons.drafting import Draft
-    from epochal.lessons.searching import Hit, Snippet
+    from epochal.lessons import Draft, Tried
     from epochal.records import LessonWritten
     from epochal.store.documents import RunDocument
     from epochal.store.store import Store
 
 __all__ = ["lesson_command", "lessons_command"]
-
-_TITLES = {
-    "hypothesis": "hypothesis",
-    "change": "change",
-    "result": "result",
-    "next": "next",
-    "text": "notes",
-}
 
 
 @click.command("lesson")
@@ -85,13 +71,17 @@ def lesson_command(
       epochal lesson v3_pallets_added --result "+3 points, still blind at night"
       epochal lesson v3_pallets_added --accept-draft --show
     """
+    from epochal.cli.lesson_page import print_history, print_lesson
     from epochal.lessons import draft_lesson, remember_workspace
 
     store = open_store(workspace)
     remember_workspace(store.folder)
     document = store.find_run(run, project)
     if history:
-        _print_history(document, as_json=as_json)
+        if as_json:
+            print_json(document.lessons)
+        else:
+            print_history(document)
         return
     given = {
         "hypothesis": hypothesis,
@@ -124,7 +114,7 @@ def lesson_command(
         )
         return
     if show:
-        _print_lesson(console(), document, draft)
+        print_lesson(document, draft)
     elif recorded is not None:
         click.echo(f"recorded the lesson of {run_name(document)}")
     else:
@@ -184,6 +174,7 @@ def _edited(document: RunDocument, draft: Draft) -> dict[str, str | None]:
 def _write(
     store: Store, document: RunDocument, given: dict[str, str | None], *, keep: bool
 ) -> LessonWritten | None:
+    from epochal.cli.lesson_page import TITLES
     from epochal.lessons import write_lesson
 
     try:
@@ -191,7 +182,7 @@ def _write(
     except (EpochalError, OSError) as error:
         if not keep:
             raise
-        text = "\n\n".join(f"## {_TITLES[k].title()}\n{v}" for k, v in given.items() if v)
+        text = "\n\n".join(f"## {TITLES[k].title()}\n{v}" for k, v in given.items() if v)
         raise _kept(text, error) from error
 
 
@@ -207,54 +198,6 @@ def _kept(text: str, error: Exception) -> InvalidInput:
     )
 
 
-def _print_history(document: RunDocument, *, as_json: bool) -> None:
-    if as_json:
-        print_json(document.lessons)
-        return
-    out = console()
-    if not document.lessons:
-        out.print(f"nobody has written a lesson for {run_name(document)} yet", markup=False)
-    for edit in document.lessons:
-        lesson: Any = edit.body
-        out.rule(f"{age(edit.t)}, {lesson.author or 'somebody'}", style="dim", align="left")
-        _print_fields(out, lesson)
-
-
-def _print_lesson(out: Console, document: RunDocument, draft: Draft) -> None:
-    from rich.text import Text
-
-    from epochal.lessons import is_empty
-
-    out.print(Text.assemble((document.name, "bold"), (f"  {document.project}", "dim")))
-    if document.hypothesis and (
-        not document.lesson or document.lesson.hypothesis != document.hypothesis
-    ):
-        out.print(_line("pre-registered", document.hypothesis))
-    if document.lesson is not None and not is_empty(document.lesson):
-        _print_fields(out, document.lesson)
-        return
-    out.print(Text("No lesson yet. From the numbers:", style="dim"))
-    for field in ("change", "result"):
-        if value := getattr(draft, field):
-            out.print(_line(field, value))
-
-
-def _print_fields(out: Console, lesson: LessonWritten) -> None:
-    from rich.markdown import Markdown
-
-    for field in ("hypothesis", "change", "result", "next"):
-        if value := getattr(lesson, field):
-            out.print(_line(field, value))
-    if lesson.text:
-        out.print(Markdown(lesson.text))
-
-
-def _line(title: str, value: str) -> Text:
-    from rich.text import Text
-
-    return Text.assemble((f"{title}: ", "cyan"), value)
-
-
 @click.command("lessons")
 @click.argument("words", nargs=-1)
 @click.option("--undocumented", is_flag=True, help="List the runs that taught nothing yet.")
@@ -263,6 +206,7 @@ def _line(title: str, value: str) -> Text:
     type=click.Path(path_type=Path, allow_dash=True),
     help="Write all lessons to a Markdown file; - is stdout.",
 )
+@click.option("--tried", metavar="CHANGE", help="Have we tried this? E.g. imgsz=1280.")
 @click.option("--everywhere", is_flag=True, help="Search all workspaces you have used.")
 @click.option("--limit", default=20, show_default=True, help="How many to show.")
 @click.option("--project", help="Only this project; default: all.")
@@ -273,6 +217,7 @@ def lessons_command(
     *,
     undocumented: bool,
     digest: Path | None,
+    tried: str | None,
     everywhere: bool,
     limit: int,
     project: str | None,
@@ -287,9 +232,12 @@ def lessons_command(
     \b
       epochal lessons night pallets
       epochal lessons imgsz --everywhere
+      epochal lessons --tried imgsz=1280
       epochal lessons --undocumented
     """
+    from epochal.cli.lesson_page import print_hits, print_tried, print_undocumented
     from epochal.lessons import remember_workspace, search_everywhere, search_lessons
+    from epochal.lessons import undocumented as find_undocumented
 
     if everywhere and project is not None:
         raise InvalidInput("--everywhere goes over all projects", "leave --project out")
@@ -301,7 +249,20 @@ def lessons_command(
         _write_digest(store, project, digest)
         return
     if undocumented:
-        _print_undocumented(store, project, limit, as_json=as_json)
+        waiting = find_undocumented(store, project)
+        if as_json:
+            print_json(waiting)
+        else:
+            print_undocumented(waiting, limit)
+        return
+    if tried is not None:
+        found = _tried(store, default_project(store, project), tried, limit)
+        if as_json:
+            print_json(found)
+        elif found:
+            print_tried(found)
+        else:
+            click.echo(f"nothing like {tried!r} has been tried")
         return
     query = " ".join(words)
     unreadable: list[str] = []
@@ -314,73 +275,25 @@ def lessons_command(
     if as_json:
         print_json(hits)
         return
-    out = console()
     if not hits:
         where = "any known workspace" if everywhere else "this workspace"
-        out.print(
-            f"no lesson in {where} has {query!r}" if query else "no lessons yet", markup=False
-        )
+        click.echo(f"no lesson in {where} has {query!r}" if query else "no lessons yet")
         return
-    if hits[0].missing:
-        missing = ", ".join(repr(word) for word in hits[0].missing)
-        out.print(f"nothing has all of these words; without {missing}:", style="yellow")
-    for hit in hits:
-        _print_hit(out, hit)
+    print_hits(hits)
 
 
-def _print_hit(out: Console, hit: Hit) -> None:
-    from rich.padding import Padding
-    from rich.text import Text
+def _tried(store: Store, project: str, change: str, limit: int) -> list[Tried]:
+    from epochal.lessons import have_we_tried
 
-    place = f"  {hit.workspace}" if hit.workspace else ""
-    out.print(
-        Text.assemble(
-            (hit.name, "bold"),
-            (f"  {hit.project}  {hit.run[:8]}  {age(hit.created)}{place}", "dim"),
-        )
+    charter, _ = in_force(store, project)
+    return have_we_tried(
+        store,
+        project,
+        change,
+        limit=limit,
+        metric=charter.metric,
+        registry=charter.registry(),
     )
-    shown = [snippet for snippet in hit.snippets if snippet.field != "name"]
-    fields = {snippet.field for snippet in shown}
-    for snippet in shown:
-        out.print(Padding(_snippet_line(snippet), (0, 0, 0, 2), expand=False))
-    # What the run taught belongs there even where the words were found elsewhere.
-    result = hit.lesson.result if hit.lesson else ""
-    if result and "result" not in fields:
-        out.print(Padding(_line("result", " ".join(result.split())), (0, 0, 0, 2), expand=False))
-    elif not hit.lesson:
-        out.print(Padding(Text("no lesson yet", style="dim"), (0, 0, 0, 2), expand=False))
-
-
-def _snippet_line(snippet: Snippet) -> Text:
-    line = _line(_TITLES.get(snippet.field, snippet.field), snippet.text)
-    shift = len(line.plain) - len(snippet.text)
-    for start, end in snippet.marks:
-        line.stylize("bold yellow", start + shift, end + shift)
-    return line
-
-
-def _print_undocumented(store: Store, project: str | None, limit: int, *, as_json: bool) -> None:
-    from epochal.lessons import undocumented
-
-    waiting = undocumented(store, project)
-    if as_json:
-        print_json(waiting)
-        return
-    out = console()
-    if not waiting:
-        out.print("every run that ended has its lesson")
-        return
-    for document in waiting[:limit]:
-        out.print(
-            f"{document.name}  {document.id[:8]}  {document.project}  {age(document.created)}",
-            markup=False,
-        )
-    more = f" ({len(waiting) - limit} more with --limit)" if len(waiting) > limit else ""
-    out.print(f"{_count(len(waiting))}{more}; `epochal lesson RUN` drafts one", style="dim")
-
-
-def _count(number: int) -> str:
-    return "1 run has no lesson yet" if number == 1 else f"{number} runs have no lesson yet"
 
 
 def _write_digest(store: Store, project: str | None, target: Path) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Tried", "have_we_tried"]
 
 _SAME_KEY, _SAME_VALUE, _SAME_WAY = 0.6, 0.4, 0.2
-_LIKE = 0.5
+_LIKE = 0.3
 """From this similarity on an earlier change is worth mentioning."""
 
 
@@ -33,8 +33,9 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     change: str
     """What it changed against its parent."""
-    similarity: float
-    """1: the same keys to the same values and nothing else; 0.5: the same key, at least."""
+    similarity: float | None
+    """1: the same keys to the same values and nothing else; less, the less of it is the same.
+    None: found by words, which have no measure."""
     result: str
     """What its lesson says came of it; drafted from the numbers where nobody wrote one."""
     drafted: bool
@@ -69,16 +70,14 @@ def have_we_tried(
         change = change.changes
     if isinstance(change, str) and not (parsed := _parse(change)):
         hits = search_lessons(store, change, project=project, limit=limit + 1)
-        ranked = [
-            (max(0.0, 1.0 - 0.1 * place) * (0.5 if hit.missing else 1.0), runs[hit.run])
-            for place, hit in enumerate(hits)
-            if hit.run in runs
+        ranked: list[tuple[float | None, Searchable]] = [
+            (None, runs[hit.run]) for hit in hits if hit.run in runs
         ]
     else:
         asked = parsed if isinstance(change, str) else [c for c in change if c.source != "commit"]
-        ranked = [(_similarity(asked, run), run) for run in runs.values()]
-        ranked = [pair for pair in ranked if pair[0] >= _LIKE]
-    ranked.sort(key=lambda pair: (-pair[0], -pair[1].created, pair[1].id))
+        alike = [(_similarity(asked, run), run) for run in runs.values()]
+        alike.sort(key=lambda pair: (-pair[0], -pair[1].created, pair[1].id))
+        ranked = [pair for pair in alike if pair[0] >= _LIKE]
     found = []
     for similarity, run in ranked[:limit]:
         written = run.lesson.result if run.lesson else ""
@@ -92,7 +91,7 @@ def have_we_tried(
                 project=run.project,
                 created=run.created,
                 change=run.texts.get("config", "") or run.texts.get("change", ""),
-                similarity=round(similarity, 3),
+                similarity=None if similarity is None else round(similarity, 3),
                 result=result,
                 drafted=not written,
             )
