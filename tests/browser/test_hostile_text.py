@@ -41,7 +41,16 @@ def test_a_run_made_of_markup(seen_pair, hostile_page, tab):
 
 @pytest.mark.parametrize(
     "page_name",
-    ["runs", "compare", "decisions", "lessons", "datasets", "ledger", "project", "settings"],
+    [
+        "runs",
+        "compare",
+        "decisions",
+        "lessons",
+        "datasets",
+        "ledger",
+        "project",
+        "settings",
+    ],
 )
 def test_pages_about_it(seen_pair, hostile_page, page_name):
     project = "%3Cscript%3Ewindow.pwned%3D1%3C%2Fscript%3E"

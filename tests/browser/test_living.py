@@ -45,7 +45,9 @@ def test_a_run_appears_and_moves_within_two_seconds(pair, training, open_page):
 
 
 def test_zoom_selection_and_scroll_survive_what_comes_in(pair, training, open_page):
-    page = open_page(f"{pair.url}/runs?project=pallets&zoom=5,15")
+    page = open_page(
+        f"{pair.url}/runs?project=pallets&zoom=5,15", viewport={"width": 1200, "height": 500}
+    )
     page.get_by_role("checkbox", name="Select v1_baseline").click()
     curves = page.locator(".sections")
     curves.evaluate("node => node.scrollTop = 120")
@@ -74,7 +76,7 @@ def test_a_lost_connection_shows_and_recovers(folder, record_run, serve, open_pa
     page.get_by_role("link", name="v1_baseline").wait_for()
     server.process.terminate()
     server.process.wait(20)
-    page.get_by_text("reconnecting…").first.wait_for()
+    page.get_by_role("navigation").get_by_text("reconnecting…").wait_for()
     assert page.get_by_role("link", name="v1_baseline").is_visible()
     record_run("v2_later", metrics={KEY: [0.3]})
     serve(folder.root, port=int(server.url.rpartition(":")[2]))

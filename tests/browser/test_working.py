@@ -15,7 +15,7 @@ def test_a_lesson_is_previewed_and_kept(pair, open_page):
     result.fill("Small pallets are **found** now.")
     page.locator(".preview strong", has_text="found").wait_for()
     page.get_by_role("button", name="Save lesson").click()
-    page.get_by_text("Lesson saved").wait_for()
+    page.get_by_text("Lesson saved", exact=True).wait_for()
     with Store(pair.folder) as store:
         assert store.run(pair.second).lesson.result == "Small pallets are **found** now."
     found = open_page(f"{pair.url}/lessons")
@@ -29,7 +29,7 @@ def test_somebody_elses_lesson_is_not_overwritten(pair, open_page):
     second.get_by_label("Next", exact=True).fill("second")
     first.get_by_label("Next", exact=True).fill("first")
     first.get_by_role("button", name="Save lesson").click()
-    first.get_by_text("Lesson saved").wait_for()
+    first.get_by_text("Lesson saved", exact=True).wait_for()
     second.get_by_role("button", name="Save lesson").click()
     second.get_by_role("alert").wait_for()
     with Store(pair.folder) as store:
@@ -112,7 +112,7 @@ def test_a_name_is_checked_while_it_is_typed(pair, open_page):
 def test_trash_and_tags_can_be_undone(pair, open_page):
     page = open_page(f"{pair.url}/runs?project=pallets")
     page.get_by_role("checkbox", name="Select v1_baseline").click()
-    page.get_by_role("button", name="Tags", exact=True).click()
+    page.get_by_role("group", name="Selected runs").get_by_role("button", name="Tags").click()
     page.get_by_role("textbox", name="Add a tag").fill("keeper")
     page.keyboard.press("Enter")
     page.get_by_text("+keeper on 1 run").wait_for()
@@ -130,9 +130,9 @@ def test_columns_are_chosen_moved_and_saved_as_csv(pair, open_page):
     page.get_by_role("link", name="v1_baseline").wait_for()
     page.get_by_role("button", name="Columns", exact=True).click()
     page.get_by_role("textbox", name="Search columns").fill("optimizer")
-    page.get_by_role("checkbox").nth(-1).check()
+    page.get_by_role("group", name="Columns").get_by_role("checkbox").last.check()
     page.keyboard.press("Escape")
-    page.get_by_role("columnheader", name=re.compile("optimizer")).wait_for()
+    page.get_by_role("columnheader").filter(has_text="optimizer").wait_for()
     with page.expect_download() as saved:
         page.get_by_role("button", name="More", exact=True).click()
         page.get_by_role("button", name="Save all as CSV").click()

@@ -15,9 +15,6 @@ export const BUILT_IN: ReadonlyMap<string, { title: string; width: number; numbe
   ["group", { title: "Group", width: 110 }],
 ]);
 
-/** Those that filter, sort and group know under the same name. */
-export const ORDERED: ReadonlySet<string> = new Set(["status", "created", "duration", "dataset", "note", "tags", "parent", "group", "epoch"]);
-
 /** What a newcomer sees: the project's metric, then what tells runs apart. */
 export function defaultColumns(columns: readonly Column[], metric: string): string[] {
   const plain = (text: string) => text.toLowerCase().replace(/^metrics\//, "").replace(/\(b\)$/, "");

@@ -202,7 +202,7 @@ export class RunTable {
     this.loading = true;
     const aborter = this.#aborter;
     try {
-      const page = await post("/runs/query", this.#query(500, this.#cursor), {}, aborter?.signal);
+      const page = await post("/runs/query", this.#query(1000, this.#cursor), {}, aborter?.signal);
       remember(page.rows);
       const known = new Set(this.rows.map((r) => r.id));
       this.rows = [...this.rows, ...page.rows.filter((r) => !known.has(r.id))];
