@@ -126,6 +126,32 @@ class TestCoco:
         assert read_coco(*coco(change)).groups == ("0", "0", "1", "1")
         assert read_coco(*coco()).groups == ()
 
+    @settings(max_examples=150, deadline=None)
+    @given(data=st.data())
+    def test_whatever_a_field_holds_is_read_or_refused(self, tmp_path_factory, data):
+        folder = tmp_path_factory.mktemp("any")
+        truth, results = to_coco(random_boxes(3, 3))
+        anything = st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(),
+            st.floats(),
+            st.text(max_size=3),
+            st.lists(st.floats(), max_size=5),
+        )
+        part = data.draw(
+            st.sampled_from([truth["images"], truth["annotations"], truth["categories"], results])
+        )
+        row = data.draw(st.integers(0, min(2, len(part) - 1)))
+        field = data.draw(st.sampled_from(sorted(part[row])))
+        part[row][field] = data.draw(anything)
+        said = ""
+        try:
+            boxes = read_coco(write(folder / "t.json", truth), write(folder / "r.json", results))
+        except InvalidInput as error:
+            said = error.message
+        assert said or np.isfinite(boxes.pred_xyxy).all()
+
     def test_no_annotations_and_no_results(self, coco):
         def change(truth, results):
             truth["annotations"].clear()

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -26,11 +26,14 @@ __all__ = ["read_coco", "read_coco_predictions", "read_coco_truth"]
 _TELLING, _TIMES = 5, 3  # matches, and how many times those of the other reading
 
 
+_Side: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None
+
+
 class _Image(msgspec.Struct, gc=False):
     id: int | str
     file_name: str = ""
-    width: int = 0
-    height: int = 0
+    width: _Side = None
+    height: _Side = None
     video_id: int | str | None = None
 
 
@@ -299,7 +302,7 @@ def _coco_truth(path: Path, dataset: _Dataset) -> Boxes:
     names = {category.id: category.name for category in dataset.categories}
     rows = dataset.annotations
     img, cls = _indices(path, "annotation", rows, where, categories)
-    sizes = np.array([(i.width, i.height) for i in images], np.int32).reshape(-1, 2)
+    sizes = np.array([(i.width or 0, i.height or 0) for i in images], np.int32).reshape(-1, 2)
     xyxy = _corners(path, "annotation", rows, sizes, img)
     area = [a.area for a in rows]
     videos = [image.video_id for image in images]

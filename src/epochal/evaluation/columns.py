@@ -52,8 +52,11 @@ def column(name: str, values: ArrayLike, dtype: type[np.generic], *shape: int) -
     )
     if not fits:
         raise InvalidInput(f"column {name} has shape {array.shape}, expected {shape}")
-    with np.errstate(invalid="ignore"):
-        converted = np.ascontiguousarray(array, dtype=dtype)
+    try:
+        with np.errstate(invalid="ignore"):
+            converted = np.ascontiguousarray(array, dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInput(f"column {name} holds values that are not {dtype.__name__}") from error
     if not np.issubdtype(dtype, np.floating) and not np.array_equal(converted, array):
         raise InvalidInput(f"column {name} holds values that are not {dtype.__name__}")
     view = converted.view()
