@@ -36,6 +36,7 @@ class Lab:
         fail="",
         evaluation=None,
         look="",
+        pin=None,
         **options,
     ):
         run = epochal.init(
@@ -48,6 +49,8 @@ class Lab:
         for i, value in enumerate(values):
             epoch = 1 + i * every
             run.log({key: value}, step=epoch, epoch=epoch)
+        if pin is not None:
+            run.pin(pin)
         if evaluation is not None:
             run.evaluation(evaluation, look=look)
         run.finish("failed" if fail else "finished", fail)

@@ -145,6 +145,33 @@ def test_a_metric_of_which_less_is_better_is_judged_so(lab):
     assert found.verdicts[0][0].startswith("v2_b is behind v1_a by 0.1 ")
 
 
+def test_the_data_is_told_in_one_line(lab, tmp_path):
+    from epochal.datasets import save_manifest, tag
+    from epochal.records import Pinned
+
+    root = tmp_path / "data"
+    for split in ("train", "val"):
+        (root / "images" / split).mkdir(parents=True)
+        (root / "images" / split / "a.jpg").write_bytes(split.encode())
+    (root / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [a]\n")
+    pins = []
+    for version in ("v1", "v2"):
+        done = tag(root / "data.yaml", f"pallets@{version}", existing={})
+        save_manifest(lab.folder.datasets, done.manifest)
+        pins.append(Pinned(dataset=f"pallets@{version}", digest=done.manifest.digest))
+        (root / "images" / "train" / "b.jpg").write_bytes(b"more")
+    for name, pin in zip(("v1_a", "v2_b"), pins, strict=True):
+        lab.train(name, RISE, pin=pin)
+    lab.train("v3_c", RISE)
+    with lab.store() as store:
+        found = compared(store, "v1_a", "v2_b", "v3_c")
+    first, second = found.differences
+    assert first.dataset == "pallets@v1 -> pallets@v2: +1 image in train"
+    assert first.count == 1
+    assert found.verdicts[0][1] == "One change: dataset pallets@v1 -> pallets@v2."
+    assert second.unpinned == ("v3_c",)
+
+
 def test_too_few_and_repeated_runs_are_refused(lab):
     lab.train("v1_a", RISE)
     with lab.store() as store:

@@ -124,6 +124,17 @@ def test_what_is_written_or_hidden_later_counts_at_once(told):
         assert search_lessons(store, "giraffe") == []
 
 
+def test_a_child_that_was_read_before_its_parent_gets_its_change(lab):
+    lab.train("v2_child", config={"imgsz": 160}, parent="v1_parent")
+    with lab.store() as store:
+        assert search_lessons(store, "imgsz") == []
+        lab.train("v1_parent", config={"imgsz": 96})
+        store.refresh()
+        (hit,) = search_lessons(store, "imgsz")
+        assert hit.name == "v2_child"
+        assert hit.snippets[0].text == "imgsz 96 -> 160"
+
+
 def test_other_workspaces_are_searched_on_request(told, make_lab, tmp_path):
     away = make_lab("away")
     run = away.train("v9_night", values=(0.1, 0.2))

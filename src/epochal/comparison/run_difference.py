@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from epochal.analysis.config_difference import ConfigDifference, difference
-from epochal.datasets.differences import difference as dataset_difference
-from epochal.datasets.versions import load_manifest
+from epochal.datasets.versions import version_difference
 from epochal.errors import EpochalError, NotFound
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
@@ -102,10 +101,7 @@ def dataset_sentence(store: Store, before: RunDocument, after: RunDocument) -> s
     if not a.digest or not b.digest:
         return "" if a.dataset == b.dataset else f"{a.dataset} against {b.dataset}"
     try:
-        change = dataset_difference(
-            load_manifest(store.folder.datasets, a.digest),
-            load_manifest(store.folder.datasets, b.digest),
-        )
+        change = version_difference(store.folder.datasets, a.digest, b.digest)
     except EpochalError as error:
         return f"{a.dataset} against {b.dataset}; {error.message}"
     return f"{a.dataset} -> {b.dataset}: {change.summary()}"
