@@ -124,8 +124,18 @@ def test_clips_are_drawn_where_the_charter_says_what_they_are(workshop, base):
     together = verdict(workshop, candidate, base, clips).gates[0]
     assert (one_by_one.evidence["groups"], together.evidence["groups"]) == (0, 6)
     assert any("drawn by clip: 6 groups of 600 images" in line for line in together.details)
+    assert (one_by_one.outcome, together.outcome) == ("pass", "unknown")
+    assert "6 clips are too few" in together.sentence
     with pytest.raises(InvalidInput, match="does not match"):
         verdict(workshop, candidate, base, Charter(project="pallets", group_of="site"))
+
+
+def test_images_without_objects_say_nothing(workshop, base):
+    bare = world(40, 4, 77, per_image=0.0)
+    old = workshop.run("v8_x", val=BASE.run(bare))
+    found = verdict(workshop, better(workshop, val=BETTER.run(bare)), old)
+    assert outcomes(found)[:2] == ["unknown", "unknown"]
+    assert "there are no objects" in found.gates[0].sentence
 
 
 def test_evaluations_of_other_weights_do_not_count(workshop, base):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +28,10 @@ from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
 __all__ = ["Arms", "gather"]
+
+
+FEWEST = 10
+"""Images, or clips, below which a bootstrap says little about others."""
 
 
 @dataclass(eq=False)
@@ -103,7 +108,23 @@ class Arms:
 
     def estimate(self, spread: SeedSpread, alpha: float) -> Estimate:
         """Return the difference and its error."""
-        return estimate(*self.draws(), spread=spread, alpha=alpha)
+        return estimate(*self.draws(), spread=spread, alpha=alpha, units=self.units)
+
+    @property
+    def units(self) -> int:
+        """How many images, or clips where there are any, are drawn from."""
+        return len(set(self.records.groups)) or self.records.n_images
+
+    @property
+    def few(self) -> str:
+        """In words, that there are too few images or clips to resample; empty where not."""
+        what = "clips" if self.records.groups else "images"
+        return f"{self.units} {what}" if self.units < FEWEST else ""
+
+    @property
+    def undefined(self) -> bool:
+        """Whether the metric has no value on one side: there are no objects."""
+        return any(math.isnan(one.point) for side in self.draws() for one in side)
 
     def own_spread(self) -> SeedSpread | None:
         """Return the spread over seeds that the replicates here show; None without any."""

@@ -140,6 +140,7 @@ def estimate(
     *,
     spread: SeedSpread,
     alpha: float,
+    units: float = math.inf,
 ) -> Estimate:
     """Return the difference between two recipes, each given by one or more trainings.
 
@@ -151,6 +152,8 @@ def estimate(
         For an arm of a single training whose counterpart has no seeds either.
     alpha
         One-sided error level.
+    units
+        How many images, or clips, were drawn from: few make the error itself uncertain.
     """
     mean = [np.mean([d.values for d in arm], axis=0) for arm in (baseline, candidate)]
     point = [float(np.mean([d.point for d in arm])) for arm in (baseline, candidate)]
@@ -175,6 +178,7 @@ def estimate(
     seeds = sum(sum(terms) for terms in by_source.values())
     total = se_images**2 + seeds
     loss = sum(sum(terms) ** 2 / freedom[source] for source, terms in by_source.items())
+    loss += se_images**4 / max(units - 1, 1)
     df = total**2 / loss if loss > 0 else math.inf
     se = math.sqrt(total)
     q, q95 = t_quantile(1 - alpha, df), t_quantile(0.975, df)

@@ -10,7 +10,7 @@ from epochal.decisions.arms import Arms
 from epochal.decisions.bootstrap import class_metric
 from epochal.decisions.charter import Charter
 from epochal.decisions.class_floor import ClassCheck, check_classes, check_classes_literally
-from epochal.decisions.gates.gain import invalid_gate, missing_gate
+from epochal.decisions.gates.gain import invalid_gate, missing_gate, undefined_gate
 from epochal.decisions.gates.gate import Gate
 
 __all__ = ["class_checks", "class_sentence", "keeps_classes"]
@@ -23,6 +23,8 @@ def keeps_classes(arms: Arms, charter: Charter) -> Gate:
     if not arms.comparable:
         return missing_gate(2, NAME, arms) or invalid_gate(2, NAME, arms)
     checks = class_checks(arms, charter)
+    if not checks and arms.has_records:
+        return undefined_gate(2, NAME, arms)
     if not checks:
         return Gate(
             number=2,

@@ -14,9 +14,17 @@ from epochal.decisions.arms import Arms
 from epochal.decisions.charter import Charter
 from epochal.decisions.gates.gate import KIND_OF, Gate
 from epochal.decisions.multiplicity import best_of_level, expected_maximum
-from epochal.decisions.noise import Estimate, SeedSpread
+from epochal.decisions.noise import Estimate, Judgement, SeedSpread
 
-__all__ = ["beats_noise", "gain_sentence", "invalid_gate", "missing_gate", "remedies"]
+__all__ = [
+    "beats_noise",
+    "gain_sentence",
+    "invalid_gate",
+    "judged",
+    "missing_gate",
+    "remedies",
+    "undefined_gate",
+]
 
 NAME = "Beats noise"
 
@@ -37,10 +45,12 @@ def beats_noise(
         return missing_gate(1, NAME, arms) or invalid_gate(1, NAME, arms)
     if charter.rule_set == "literal" or not arms.has_records:
         return _by_numbers(arms, charter, metric)
+    if arms.undefined:
+        return undefined_gate(1, NAME, arms)
     k = 1 + len(siblings)
     alpha = best_of_level(charter.alpha, k)
     found = arms.estimate(spread, alpha)
-    judgement = found.judge(charter.min_gain_stored)
+    judgement = judged(found, arms, charter)
     details = [*arms.notes]
     usual = metric.default_min_gain
     if usual is not None and charter.min_gain_stored < usual:
@@ -67,6 +77,25 @@ def beats_noise(
     )
 
 
+def judged(found: Estimate, arms: Arms, charter: Charter) -> Judgement:
+    """Return the rule's answer; too few images or clips never win."""
+    answer = found.judge(charter.min_gain_stored)
+    return "unknown" if answer == "pass" and arms.few else answer
+
+
+def undefined_gate(number: int, name: str, arms: Arms) -> Gate:
+    """Return the gate where the metric has no value."""
+    return Gate(
+        number=number,
+        name=name,
+        outcome="unknown",
+        kind="inconclusive",
+        sentence=f"{arms.metric} is undefined on {arms.split}: there are no objects",
+        evidence={"evaluations": arms.digests()},
+        next=(f"label the {arms.split} images, tag the data and evaluate both runs again",),
+    )
+
+
 def gain_sentence(found: Estimate, charter: Charter, metric: Metric, arms: Arms) -> str:
     """Return the gain and what is known of it, in one sentence."""
     gain = format_gain(metric, found.delta)
@@ -74,7 +103,9 @@ def gain_sentence(found: Estimate, charter: Charter, metric: Metric, arms: Arms)
     lower = format_gain(metric, found.lower)
     sure = f"{100 * (1 - found.alpha):.3g} %"
     wanted = format_gain(metric, charter.min_gain_stored).lstrip("+")
-    match found.judge(charter.min_gain_stored):
+    match judged(found, arms, charter):
+        case "unknown" if arms.few and found.judge(charter.min_gain_stored) == "pass":
+            return f"{what}, but {arms.few} are too few to tell it from noise"
         case "pass":
             return f"{what}, at least {lower} with {sure} confidence"
         case "fail" if found.delta <= 0:
@@ -109,6 +140,8 @@ def remedies(found: Estimate, arms: Arms, charter: Charter, lost: bool) -> tuple
     if lost:
         return ("try another change: this one does not reach the gain that is worth shipping",)
     n = arms.records.n_images
+    if arms.few:
+        return (f"measure on more: {arms.few} cannot speak for others",)
     remedy = found.remedy(charter.min_gain_stored, n)
     lines = []
     if remedy.seeds is not None and remedy.seeds <= 20:

@@ -24,7 +24,9 @@ from epochal.decisions.gates.gain import (
     gain_evidence,
     gain_sentence,
     invalid_gate,
+    judged,
     missing_gate,
+    undefined_gate,
 )
 from epochal.decisions.gates.gate import KIND_OF, Gate
 from epochal.decisions.ledger import Ledger, LookView
@@ -165,6 +167,8 @@ def holds_on_test(
 def _judged(
     arms: Arms, charter: Charter, spread: SeedSpread, position: Position, base: dict[str, Any]
 ) -> Gate:
+    if arms.undefined:
+        return undefined_gate(3, NAME, arms)
     found = arms.estimate(spread, position.alpha)
     checks = check_classes(
         *arms.draws(),
@@ -175,7 +179,7 @@ def _judged(
         alpha=charter.alpha,
     )
     lost = [check for check in checks if check.state == "lost"]
-    judgement: Judgement = "fail" if lost else found.judge(charter.min_gain_stored)
+    judgement: Judgement = "fail" if lost else judged(found, arms, charter)
     metric = charter.registry().resolve(charter.metric)
     level = (
         f"judged at {position.alpha:.2g}: {position.words}, so that all looks together stay at "
