@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.evaluation.conftest import random_boxes, seeds, ultralytics_records
 
 from epochal.errors import Damaged, InvalidInput, NewerFormat, NotFound
@@ -224,3 +225,18 @@ def test_records_given_in_any_order_are_sorted():
     columns = ("img", "cls", "score", "tp", "ignored", "gt_class", "iou")
     moved = replace(records, **{name: getattr(records, name)[place] for name in columns})
     assert np.array_equal(average_precision(moved).ap, average_precision(records).ap)
+
+
+@settings(max_examples=200, deadline=None)
+@given(place=st.floats(0, 1), value=st.integers(0, 255), kind=st.sampled_from([0, 1]))
+def test_any_changed_byte_is_seen_or_harmless(place, value, kind):
+    boxes = random_boxes(3, 4)
+    kept = (boxes, match(boxes))[kind]
+    data = bytearray(kept.to_bytes())
+    data[int(place * (len(data) - 1))] = value
+    try:
+        back = type(kept).from_bytes(bytes(data))
+    except (Damaged, NewerFormat):
+        return
+    for name in kept.__dataclass_fields__:
+        assert np.array_equal(getattr(back, name), getattr(kept, name)), name
