@@ -185,6 +185,49 @@ if __name__ == "__main__":
     assert sum(isinstance(body, Finished) for body in records(place)) == 1
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_children_that_open_runs_of_their_own_end_them(folder, script, method):
+    """F8: a sweep; no `atexit` runs in a child, and its exceptions never reach a hook."""
+    file = folder.root.parent / "sweep.py"
+    file.write_text(
+        f"""
+import multiprocessing, sys, epochal
+
+def work(trial):
+    run = epochal.init("p", f"v{{trial}}_trial", capture=False)
+    run.log({{"k": 1.0}})
+    if trial == 1:
+        raise ValueError("diverged")
+    if trial == 2:
+        sys.exit(3)
+    if trial == 3:
+        sys.exit(0)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context({method!r})
+    run = epochal.init("p", "v9_parent", capture=False)
+    children = [context.Process(target=work, args=(n,)) for n in range(4)]
+    [c.start() for c in children]
+    [c.join(40) for c in children]
+    assert [c.exitcode for c in children] == [0, 1, 3, 0], [c.exitcode for c in children]
+    run.log({{"k": 2.0}})
+"""
+    )
+    one = script(f"import os, sys; os.execv(sys.executable, [sys.executable, {str(file)!r}])")
+    code, error = one.end()
+    assert code == 0, error
+    assert "was still open" not in error
+    with Store(folder) as store:
+        ends = {run.name: (store.status(run), run.attempts[-1].reason) for run in store.runs()}
+    assert ends == {
+        "v0_trial": ("finished", ""),
+        "v1_trial": ("failed", "ValueError: diverged"),
+        "v2_trial": ("failed", "SystemExit: 3"),
+        "v3_trial": ("finished", ""),
+        "v9_parent": ("finished", ""),
+    }
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_many_forks_while_threads_log_do_not_hang(script, records):
     """F8: a lock that another thread held at the fork must not exist for the child."""
@@ -273,9 +316,11 @@ for step in range(50):
 
 def test_ranks_other_than_0_record_nothing(script):
     """F46: under DDP one process speaks."""
-    source = OPEN + "run.log({'k': 1.0}); run.config['lr'] = 1; run.alert('x'); run.finish()"
+    source = OPEN + "epochal.log({'k': 1.0}); run.config['lr'] = 1; run.alert('x'); run.finish()"
     ranks = [script(source, RANK=str(rank)) for rank in range(4)]
-    assert [one.end()[0] for one in ranks] == [0] * 4
+    for rank, one in enumerate(ranks):
+        code, error = one.end()
+        assert (code, bool(error)) == (0, rank == 0), error
     run, status = ranks[0].only_run()
     assert (status, run.metrics["k"].n) == ("finished", 1)
 

@@ -79,10 +79,9 @@ def init(
         charter refuses. Nothing else raises, a disk that cannot be written for one: the run is
         silent then.
     """
-    global _current
     rank = _rank()
     if rank > 0 and os.environ.get("EPOCHAL_RANKS") != "all":
-        return _silent(project, name)
+        return _become_current(_silent(project, name))
     try:
         run = _open(
             project=_given(project, "PROJECT") or None,
@@ -105,12 +104,17 @@ def init(
         if strict():
             raise
         say(f"this run is NOT recorded: {type(error).__name__}: {error}")
-        return _silent(project, name)
-    if _current is not None and not _current.finished:
-        say(f"run {_current.name} was still open; it is finished now")
-        _current.finish()
-    _current = run
+        return _become_current(_silent(project, name))
     watch_exit(run)
+    return _become_current(run)
+
+
+def _become_current(run: Run) -> Run:
+    global _current
+    before, _current = current(), run
+    if before is not None and before.is_owner:
+        say(f"run {before.name} was still open; it is finished now")
+        before.finish()
     return run
 
 

@@ -19,6 +19,8 @@ __all__ = ["watch_exit"]
 _run: Run | None = None
 _ending: tuple[Literal["finished", "failed", "killed"], str] = ("finished", "")
 _watching = False
+_child = 0
+"""The child of `multiprocessing` that is watched: this process, or its parent after a fork."""
 _GRACE = 10.0
 """Seconds that a process which ends waits for a `finish` that a signal has begun."""
 
@@ -31,6 +33,7 @@ def watch_exit(run: Run) -> None:
     """
     global _run, _watching
     _run = run
+    _watch_multiprocessing()
     if _watching:
         return
     _watching = True
@@ -41,6 +44,22 @@ def watch_exit(run: Run) -> None:
         for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
             if signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, _on_signal)
+
+
+def _watch_multiprocessing() -> None:
+    """Children of `multiprocessing` end without `atexit` and without `sys.excepthook`."""
+    global _child
+    process = sys.modules.get("multiprocessing.process")
+    if _child == os.getpid() or process is None or process.parent_process() is None:
+        return
+    _child = os.getpid()
+    sys.modules["multiprocessing.util"].Finalize(None, _finish_child, exitpriority=100)
+
+
+def _finish_child() -> None:
+    kind, error, _ = sys.exc_info()  # what is ending the child, if anything is
+    if (run := _open_run()) and run.is_owner:
+        run.__exit__(kind, error, None)
 
 
 def _open_run() -> Run | None:
