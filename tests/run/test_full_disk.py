@@ -120,6 +120,18 @@ def test_a_disk_that_never_syncs_is_told_once_and_logging_goes_on(
     assert capsys.readouterr().err.count("does not sync") == 1
 
 
+def test_a_journal_that_is_deleted_under_the_run_is_told(run, capsys):
+    """F23: whatever cleaned it away, the loss is not silent."""
+    import shutil
+
+    run.log({"k": 1.0})
+    shutil.rmtree(run.folder)
+    for _ in range(2):
+        run.log({"k": 1.0})
+        run.sync()
+    assert capsys.readouterr().err.count("was deleted; what this run records is lost") == 1
+
+
 SMALL = textwrap.dedent(
     """
     import epochal, os, sys

@@ -242,6 +242,10 @@ class Writer:
             self._fd, self.path, self.files = fd, path, self.files + 1
             self._size, self._synced, self._torn = len(data), 0, False
 
+    def is_deleted(self) -> bool:
+        """Tell whether somebody deleted the file: it vanishes when this process ends."""
+        return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
+
     def close(self) -> None:
         """Sync and close. Closing twice is allowed."""
         if self._fd >= 0:

@@ -190,6 +190,7 @@ class Recorder:
             return
         try:
             writer.sync()
+            deleted = writer.is_deleted()
         except OSError as error:
             text = f"the disk does not sync ({error.strerror}); what is recorded is at risk"
             self.warn_once("sync", "", text)
@@ -198,6 +199,9 @@ class Recorder:
             self.trouble("sync", error)
             return
         self._warned.discard(("sync", ""))
+        if deleted:
+            text = f"{writer.path} was deleted; what this run records is lost"
+            self.warn_once("deleted", "", text, record=False)
         if writer.files > self._files:
             self._files = writer.files
             text = "the disk failed to sync once; the journal goes on in a second file"
