@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -93,7 +94,7 @@ def _ratio(a: LatencyDocument, b: LatencyDocument) -> str:
         _median(x.samples) / max(_median(y.samples), 1e-9)
         for x, y in zip(a.launches, b.launches, strict=False)
     )
-    middle = ratios[len(ratios) // 2]
+    middle = statistics.median(ratios)
     word = "slower" if middle > 1 else "faster"
     spread = f"{ratios[0] - 1:+.1%} to {ratios[-1] - 1:+.1%} over the launches"
     differing = [
