@@ -58,7 +58,7 @@ def pin_of(folder: Folder, dataset: str) -> Pinned:
     """
     tagged = tagged_versions(folder)
     if dataset in tagged:
-        return _check(folder, tagged[dataset], tagged[dataset].path)
+        return _check(folder, tagged[dataset], tagged[dataset].path)[0]
     path = Path(dataset).expanduser()
     if "@" in dataset and not path.exists():
         known = ", ".join(tagged) or "none"
@@ -72,14 +72,14 @@ def pin_of(folder: Folder, dataset: str) -> Pinned:
     # The newest version that was tagged from this file is what a changed folder has drifted from.
     for version in reversed(tagged.values()):
         if version.path == here:
-            checked = _check(folder, version, here)
-            if checked.state == "verified":
-                return checked
-            return _other_version(folder, here, tagged) or checked
+            checked, found = _check(folder, version, here)
+            # Another version than the newest may be what lies there now.
+            same = find_version(found.manifest.digest, tagged.values()) if found else None
+            return _verified(same) if same is not None else checked
     found = _scan(folder, here)
     same = find_version(found.manifest.digest, tagged.values())
     if same is not None:
-        return Pinned(dataset=_ref(same), digest=same.digest, state="verified")
+        return _verified(same)
     return Pinned(
         dataset=here,
         state="untagged",
@@ -118,7 +118,7 @@ def changed_meanwhile(folder: Folder, pinned: Pinned, data: str = "") -> Pinned 
     version = tagged_versions(folder).get(pinned.dataset)
     if version is None or version.digest != pinned.digest:
         return None
-    now = _check(folder, version, data or version.path)
+    now, _ = _check(folder, version, data or version.path)
     if now.state != "drifted":
         return None
     detail = f"changed during the training: {now.detail}"
@@ -148,33 +148,27 @@ def tag_automatically(folder: Folder, data_yaml: str) -> Pinned:
     return Pinned(dataset=ref, digest=done.manifest.digest, state="verified", detail="tagged now")
 
 
-def _check(folder: Folder, version: DatasetTagged, data_yaml: str) -> Pinned:
+def _check(folder: Folder, version: DatasetTagged, data_yaml: str) -> tuple[Pinned, Scan | None]:
+    """Return the pin, and the scan it comes from; None where the data could not be read."""
     ref = _ref(version)
     if not data_yaml or not Path(data_yaml).exists():
         detail = f"{data_yaml or 'the data'} is not on this machine"
-        return Pinned(dataset=ref, digest=version.digest, state="unchecked", detail=detail)
+        return Pinned(dataset=ref, digest=version.digest, detail=detail), None
     try:
         manifest = load_manifest(folder.datasets, version.digest)
     except EpochalError as error:
-        return Pinned(dataset=ref, digest=version.digest, state="unchecked", detail=str(error))
+        return Pinned(dataset=ref, digest=version.digest, detail=str(error)), None
     cache = cache_path(folder.datasets, data_yaml)
     checked = check_pin(data_yaml, manifest, ScanCache.load(cache))
     if checked.scan is not None:
         _keep(checked.scan.cache, cache)
-    return Pinned(
-        dataset=ref, digest=version.digest, state=checked.state, detail=checked.detail[:2000]
-    )
+    detail = checked.detail[:2000]
+    pinned = Pinned(dataset=ref, digest=version.digest, state=checked.state, detail=detail)
+    return pinned, checked.scan
 
 
-def _other_version(
-    folder: Folder, data_yaml: str, tagged: dict[str, DatasetTagged]
-) -> Pinned | None:
-    found = find_version(_scan(folder, data_yaml).manifest.digest, tagged.values())
-    return (
-        None
-        if found is None
-        else Pinned(dataset=_ref(found), digest=found.digest, state="verified")
-    )
+def _verified(version: DatasetTagged) -> Pinned:
+    return Pinned(dataset=_ref(version), digest=version.digest, state="verified")
 
 
 def _scan(folder: Folder, data_yaml: str) -> Scan:
