@@ -54,6 +54,16 @@ def test_from_tag_to_diff(folder):
     assert data("status", folder.yaml)[0]["dataset"] == "pallets@v2"
 
 
+def test_a_first_tag_makes_the_workspace(folder, tmp_path, monkeypatch):
+    monkeypatch.delenv("EPOCHAL_WORKSPACE")
+    (tmp_path / "new").mkdir()
+    monkeypatch.chdir(tmp_path / "new")
+    assert "does not exist" in called("tag", "nowhere.yaml", "pallets@v1", code=2)
+    assert list((tmp_path / "new").iterdir()) == []
+    assert "created the workspace" in called("tag", folder.yaml, "pallets@v1")
+    assert [row["state"] for row in data("status")] == ["verified"]
+
+
 def test_label_errors_are_a_table_and_block_unless_allowed(folder):
     folder.label("train", "000").write_text("9 0.5 0.5 0.1 0.1\r\n")
     text = called("tag", folder.yaml, "pallets@v1", code=2)

@@ -90,9 +90,11 @@ def tag_command(
     )
     from epochal.journal.author import author
 
-    store = open_store(workspace)
-    folder = store.folder
     parse_ref(ref)
+    if not path.exists():
+        raise InvalidInput(f"{path}: does not exist", "check the path of the dataset")
+    store = open_store(workspace or _workspace())
+    folder = store.folder
     found = scan_data(folder, path, layout=layout, images=images)
     if not as_json:
         dataset_page.print_problems(found, stderr=True)
@@ -134,6 +136,16 @@ def tag_command(
         )
         return
     dataset_page.print_tagged(done, leaks, kept)
+
+
+def _workspace() -> Path:
+    """Return the workspace from here; a first tag makes one, as a first training does."""
+    from epochal.journal.folder import Folder
+
+    folder, is_new = Folder.find_or_create()
+    if is_new:
+        click.echo(f"note: created the workspace {folder.root}", err=True)
+    return folder.root
 
 
 @dataset_command.command("list")
