@@ -28,19 +28,20 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def draw(outcome: Outcome, charter: Charter | None) -> None:
     """Print what was measured, how the two compare, and what the budget says."""
+    from rich.markup import escape
     from rich.table import Table
 
     out = console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model", overflow="fold")
-    for title in ("p50", "p95", "p95 at most", "p99", "launches", "calls"):
+    for title in ("p50", "p95", "p95 at most", "p99", "medians", "calls"):
         table.add_column(title, justify="right")
     documents = [outcome.candidate, *([outcome.baseline] if outcome.baseline else [])]
     for document in documents:
         found = document.summary
         medians = sorted(_median(launch.samples) for launch in document.launches)
         table.add_row(
-            document.name or "model",
+            escape(document.name or "model"),
             _ms(found.p50),
             _ms(found.p95),
             f"[bold]{_ms(found.p95_upper)}[/bold]",
@@ -50,9 +51,9 @@ def draw(outcome: Outcome, charter: Charter | None) -> None:
         )
     out.print(table)
     candidate = outcome.candidate
-    out.print(f"[dim]milliseconds; {_conditions(candidate)}[/dim]")
+    out.print(f"[dim]milliseconds; {escape(_conditions(candidate))}[/dim]")
     if outcome.baseline is not None:
-        out.print(_ratio(candidate, outcome.baseline))
+        out.print(escape(_ratio(candidate, outcome.baseline)))
     if candidate.throttled:
         out.print("[yellow]the device slowed itself down meanwhile: this counts for no gate[/]")
     elif candidate.conditions.get("nms") == "in" and candidate.conditions["input"] == "random":
@@ -73,7 +74,8 @@ def _draw_budget(outcome: Outcome, charter: Charter) -> None:
     if named and named.casefold() != found.device.casefold():
         out.print(
             f"the charter's device is {named}, this is {found.device}: "
-            f"if they are the same, --device {named}"
+            f"if they are the same, --device {named}",
+            markup=False,
         )
         return
     if found.summary.p95_upper <= budget:
