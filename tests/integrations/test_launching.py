@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+import epochal
 from epochal.integrations.intent import Intent
+from epochal.integrations.launches import numbered
 from epochal.journal.folder import Folder
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
@@ -34,7 +36,7 @@ def launch(here: Path, *argv: str, **env: str) -> subprocess.CompletedProcess[st
         env=environment(**env),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -119,7 +121,7 @@ def test_signals_go_on_to_the_command(here: Path, number: signal.Signals) -> Non
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             signal.signal(number, leave)
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(600)
         """
     with subprocess.Popen(
         [sys.executable, "-m", "epochal", "run", "--", *python(script)],
@@ -131,7 +133,7 @@ def test_signals_go_on_to_the_command(here: Path, number: signal.Signals) -> Non
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        assert process.wait(timeout=60) == 40 + number
+        assert process.wait(timeout=300) == 40 + number
 
 
 def test_a_command_that_was_killed_says_so(here: Path) -> None:
@@ -196,6 +198,20 @@ def test_a_framework_is_armed_when_it_is_imported_and_not_before(here: Path) -> 
     assert "ultralytics is not recorded" in strict.stderr
 
 
+def test_a_launch_that_trains_more_than_once_gives_each_its_name(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder.at(here)
+    monkeypatch.setenv("EPOCHAL_LAUNCH", "0123456789abcdef")
+    for expected in ("v1_seeds", "v1_seeds_2", "v1_seeds_3"):
+        name = numbered(folder, "v1_seeds", "0123456789abcdef")
+        assert name == expected
+        epochal.init(name=name, project="p", workspace=here, capture=False).finish()
+    assert numbered(folder, "v1_seeds", "another") == "v1_seeds"
+    assert numbered(folder, "v1_other", "0123456789abcdef") == "v1_other"
+    assert numbered(folder, "v1_seeds", "") == "v1_seeds"
+
+
 def test_intent_survives_the_environment() -> None:
     intent = Intent(project="p", name="v1", hypothesis="a, b", tags=("x", "y"))
     assert Intent.from_environment(intent.environment()) == intent
@@ -219,7 +235,7 @@ def test_ctrl_c_reaches_the_command_once(here: Path) -> None:
             count += 1
         signal.signal(signal.SIGINT, interrupted)
         print("ready", flush=True)
-        until = time.monotonic() + 30
+        until = time.monotonic() + 300
         while not count and time.monotonic() < until:
             signal.sigtimedwait([], 0.05)
         end = time.monotonic() + 0.5  # a second one would come at once
@@ -244,4 +260,4 @@ def test_ctrl_c_reaches_the_command_once(here: Path) -> None:
         process.stdin.flush()
         said = process.stdout.read()
         assert b"interrupted 1" in said, said
-        assert process.wait(timeout=60) == 1
+        assert process.wait(timeout=300) == 1

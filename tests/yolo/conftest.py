@@ -73,7 +73,7 @@ class Yolo:
 
     def run(self, *argv: str, code: int = 0, **env: str) -> str:
         with self.start(*argv, **env) as process:
-            output, _ = process.communicate(timeout=600)
+            output, _ = process.communicate(timeout=1200)
         assert process.returncode == code, output[-4000:]
         return output
 
@@ -141,7 +141,7 @@ def yolo(yolo_python: str, tmp_path: Path) -> Iterator[Yolo]:
     for process in yolo.started:
         if process.poll() is None:  # the test failed while it waited
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=300)
 
 
 @dataclass(frozen=True)

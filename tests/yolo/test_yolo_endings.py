@@ -29,7 +29,7 @@ def script(shapes: Path, body: str, **changed: object) -> str:
     return SCRIPT.format(arguments=given, body=body)
 
 
-def wait_for(found: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(found: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < deadline
@@ -78,7 +78,7 @@ def test_ctrl_c_is_a_killed_run(yolo: Yolo, shapes: Path) -> None:
     process = yolo.start(*yolo.launch("detect", "train", *arguments(data=shapes, epochs=500)))
     wait_for(lambda: epochs_of(yolo) >= 1)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode in (1, 130), output
     run = yolo.the_run()
     with yolo.store() as store:
@@ -126,7 +126,7 @@ def test_a_stop_request_ends_it_at_the_next_epoch(yolo: Yolo, shapes: Path) -> N
     wait_for(lambda: epochs_of(yolo) >= 1)
     with yolo.store() as store:
         store.record(StopRequested(reason="enough"), run=store.runs()[0].id)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     run = yolo.the_run()
     with yolo.store() as store:

@@ -66,11 +66,11 @@ def url(gate: OneStore) -> Iterator[str]:
     server.startup = tell  # type: ignore[method-assign]
     thread = threading.Thread(target=server.run)
     thread.start()
-    assert started.wait(30)
+    assert started.wait(300)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
-    thread.join(30)
+    thread.join(300)
 
 
 def train(yolo: Yolo, url: str, shapes: Path, epochs: int) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from epochal.integrations.intent import Intent
+from epochal.integrations.launches import is_opened_by
 from epochal.journal.folder import Folder
 
 __all__ = ["new_output_folders", "record_failure", "was_recorded"]
 
-_HEAD = 64 * 1024  # the opening record is the second line of a journal
 _CLOCK_SLACK = 2.0  # seconds: file times are coarser than the clock
 
 
@@ -21,14 +21,12 @@ def was_recorded(folder: Folder, launch: str, since: float) -> bool:
 
     `since` (seconds since the Unix epoch) spares reading journals of earlier runs.
     """
-    needle = b'"launch":"%b"' % launch.encode()
-    for journal in folder.journals():
-        if journal.run_folder is None or not _is_newer(journal.path, since):
-            continue
-        with journal.path.open("rb") as file:
-            if needle in file.read(_HEAD):
-                return True
-    return False
+    return any(
+        journal.run_folder is not None
+        and _is_newer(journal.path, since)
+        and is_opened_by(journal.path, launch)
+        for journal in folder.journals()
+    )
 
 
 def new_output_folders(argv: Sequence[str], since: float) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import time
 import weakref
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from epochal.integrations.intent import Intent
+from epochal.integrations.launches import numbered
 from epochal.integrations.ultralytics.hooks import Options
 from epochal.integrations.ultralytics.pins import pin
 from epochal.integrations.ultralytics.plots import wait_for_plots
@@ -116,7 +118,14 @@ class Training:
         arguments = {key: value for key, value in said.items() if value}
         arguments |= self.options.init
         arguments |= Intent.from_environment().arguments()
+        launch = os.environ.get("EPOCHAL_LAUNCH", "")
+        if launch and "name" in arguments:
+            arguments["name"] = numbered(self._workspace(), arguments["name"], launch)
         return arguments
+
+    def _workspace(self) -> Folder:
+        where = self.options.init.get("workspace")
+        return Folder.at(Path(where)) if where else Folder.find_or_create()[0]
 
     def _dataset(self) -> str:
         return Intent.from_environment().dataset or str(self.options.init.get("dataset") or "")
@@ -131,9 +140,7 @@ class Training:
             marker = read_marker(folder)
             if marker is None:
                 continue
-            where = self.options.init.get("workspace")
-            workspace = Folder.at(Path(where)) if where else Folder.find_or_create()[0]
-            if workspace.run_folder(marker.run) is not None:
+            if self._workspace().run_folder(marker.run) is not None:
                 return marker.run
         return None
 
