@@ -74,6 +74,13 @@ def test_label_errors_are_a_table_and_block_unless_allowed(folder):
     assert [row["severity"] for row in found["problems"]] == ["error"]
 
 
+def test_broken_images_are_found_on_request(folder):
+    text = called("tag", folder.yaml, "pallets@v1", "--decode", code=2)
+    assert "cannot be decoded" in text
+    assert "6 errors" in text
+    called("tag", folder.yaml, "pallets@v1", "--decode", "--allow-label-errors")
+
+
 def test_leaks_are_told_at_the_tag(folder):
     folder.add("val", "copy", None, folder.image("train", "000").read_bytes())
     assert "LEAKAGE: 1 image is in train and val" in called("tag", folder.yaml, "pallets@v1")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from epochal.datasets import Content, export, pixel_leakage, scan, summarize_leaks
+from epochal.datasets import Content, export, pixel_leakage, scan, summarize_leaks, undecodable
 from epochal.errors import InvalidInput, NotFound, Refused
 
 
@@ -133,6 +133,25 @@ def test_pixels_that_are_equal_are_found_whatever_the_file(pictures):
     (leak,) = leaks = pixel_leakage(content_of(pictures.yaml))
     assert leak.places == (("train", "images/train/001.jpg"), ("val", "images/val/again.jpg"))
     assert summarize_leaks(leaks) == "1 image is in train and val"
+
+
+def test_images_that_a_trainer_would_ignore_or_rewrite_are_rows(pictures):
+    image = pictures.image
+    assert undecodable(scan(pictures.yaml)) == []
+    image("train", "000").write_bytes(b"no picture")
+    image("train", "001").write_bytes(picture(1)[:-30])
+    image("train", "002").write_bytes(picture(1, size=(9, 40)))
+    image("train", "003").write_bytes(picture(1, "JPEG") + b"\0")
+    image("val", "000").write_bytes(picture(1, "JPEG"))
+    image("val", "001").write_bytes(b"")
+    seen = []
+    found = undecodable(scan(pictures.yaml), progress=lambda *at: seen.append(at))
+    assert [problem.severity for problem in found] == ["error", "error", "error", "warning"]
+    assert [problem.file[-7:] for problem in found] == [f"{i:03}.jpg" for i in range(4)]
+    assert "cannot be decoded" in found[0].problem
+    assert "9 x 40 pixels" in found[2].problem
+    assert "end marker" in found[3].problem
+    assert seen[-1] == (5, 5)
 
 
 def test_images_that_cannot_be_decoded_are_compared_by_bytes(folder):

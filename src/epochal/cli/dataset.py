@@ -56,6 +56,7 @@ def dataset_command() -> None:
 @click.option(
     "--allow-label-errors", is_flag=True, help="Tag although trainers will ignore some images."
 )
+@click.option("--decode", is_flag=True, help="Decode every image, to find those that are broken.")
 @click.option("--layout", type=click.Choice(_LAYOUTS), help="Default: looked at.")
 @click.option(
     "--images", type=click.Path(path_type=Path), help="Folder of the images of a COCO JSON."
@@ -69,6 +70,7 @@ def tag_command(
     *,
     snapshot: bool,
     allow_label_errors: bool,
+    decode: bool,
     layout: Layout | None,
     images: Path | None,
     workspace: Path | None,
@@ -79,6 +81,8 @@ def tag_command(
     PATH is a data.yaml, a COCO JSON or a folder of them, a folder of classes, or any folder. A
     tag never changes: the same data again is fine, other data is refused.
     """
+    import msgspec
+
     from epochal.cli import dataset_page
     from epochal.datasets import (
         leakage,
@@ -87,6 +91,7 @@ def tag_command(
         save_manifest,
         tag,
         tagged_versions,
+        undecodable,
     )
     from epochal.journal.author import author
 
@@ -96,6 +101,10 @@ def tag_command(
     store = open_store(workspace or _workspace())
     folder = store.folder
     found = scan_data(folder, path, layout=layout, images=images)
+    if decode:
+        with progress("decoding images") as advance:
+            broken = undecodable(found, progress=advance)
+        found = msgspec.structs.replace(found, problems=(*found.problems, *broken))
     if not as_json:
         dataset_page.print_problems(found, stderr=True)
     ignored = sum(entry.malformed for entry in found.manifest.entries)

@@ -44,6 +44,7 @@ from epochal.datasets.yolo import DataYaml, read_data_yaml
 if TYPE_CHECKING:
     from epochal.datasets.collecting import Collected, collect
     from epochal.datasets.content import ChangedLabels, Content, changed_labels, content_of
+    from epochal.datasets.decoding import undecodable
     from epochal.datasets.exporting import export
     from epochal.datasets.restoring import restore
     from epochal.datasets.snapshots import Snapshot, load_snapshot, make_snapshot
@@ -101,6 +102,7 @@ __all__ = [
     "summarize_leaks",
     "tag",
     "tagged_versions",
+    "undecodable",
     "version_difference",
     "write_manifest",
 ]
@@ -119,6 +121,7 @@ _ON_FIRST_USE = {
     "make_snapshot": "snapshots",
     "restore": "restoring",
     "split_statistics": "statistics",
+    "undecodable": "decoding",
 }
 
 
