@@ -126,6 +126,33 @@ def import_tensorboard(
         draw_reports([report])
 
 
+@import_command.command("wandb")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--project", default="", help="Default: each run's own.")
+@workspace_option
+@json_option
+def import_wandb_command(
+    folder: Path, project: str, workspace: Path | None, as_json: bool
+) -> None:
+    """Take in the folders that W&B's client left: wandb/offline-run-*, wandb/run-*.
+
+    A folder given as wandb stands for all runs in it.
+    """
+    try:
+        from epochal.interop.wandb import import_wandb
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            f"reading W&B's logs needs {error.name}", "install it: pip install 'epochal[wandb]'"
+        ) from None
+    target = Folder.at(workspace) if workspace else Folder.find_or_create()[0]
+    with progress("importing runs") as advance:
+        report = import_wandb(folder, workspace=target, project=project, progress=advance)
+    if as_json:
+        print_json([report])
+    else:
+        draw_reports([report])
+
+
 @import_command.command("mlflow")
 @click.argument("source")
 @click.option("--project", default="", help="Default: each run's experiment.")
