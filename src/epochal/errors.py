@@ -1,9 +1,9 @@
 """What can go wrong, as a user meets it.
 
     EpochalError
-    ├── NotFound            a run, project, metric, tag, file that is not there   (also LookupError)
+    ├── NotFound            a run, project, metric, tag or file not there   (also LookupError)
     │   └── Ambiguous       a name or prefix that fits several
-    ├── InvalidInput        a file, name, option or query that cannot be used     (also ValueError)
+    ├── InvalidInput        a file, name or option that cannot be used      (also ValueError)
     ├── Refused             allowed to the program, but not by a rule of the project
     ├── NewerFormat         a workspace written by a newer version
     └── Damaged             stored bytes that do not match their checksum or digest
