@@ -363,3 +363,43 @@ def test_two_stores_in_one_process_see_each_others_records(folder, record_run):
         one.refresh()
         assert one.run(run).tags == ("b",)
         assert one.run(run).rev == 2
+
+
+def test_an_index_that_is_damaged_inside_is_built_again(folder, record_run):
+    run = record_run(metrics={"loss": list(range(3000))})
+    with Store(folder) as store:
+        index = store._db.path
+        expected = everything(store)
+    data = bytearray(index.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    index.write_bytes(data)
+    with Store(folder) as store:
+        assert everything(store) == expected
+        assert store.run(run).metrics["loss"].n == 3000
+
+
+def test_a_full_disk_leaves_what_was_read_before(folder, record_run):
+    first = record_run(metrics={"loss": [1, 2]})
+    with Store(folder) as store:
+        [(pages,)] = store._db.rows("PRAGMA page_count")
+        store._db.execute(f"PRAGMA max_page_count = {pages + 1}")
+        second = record_run("v2_large", metrics={"loss": list(range(20_000))})
+        report = store.refresh()
+        assert "full" in report.busy
+        assert store.run_ids() == {first}
+        store._db.execute("PRAGMA max_page_count = 1000000")
+        assert store.refresh().busy == ""
+        assert store.run_ids() == {first, second}
+        assert len(store.points.read(second, "loss")) == 20_000
+
+
+def test_two_runs_whose_ids_begin_alike_keep_apart(folder, record_run):
+    one, other = "abcdef12" + "0" * 24, "abcdef12" + "1" * 24
+    record_run("v1_one", run=one)
+    record_run("v2_other", run=other)
+    folders = {folder.run_folder(run) for run in (one, other)}
+    with Store(folder) as store:
+        store.record(Tagged(tags=("x",)), other)
+        assert store.run(one).tags == ()
+        assert store.run(other).tags == ("x",)
+    assert len(folders) == 2

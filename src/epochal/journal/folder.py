@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from epochal.errors import Ambiguous, InvalidInput, NewerFormat, NotFound
-from epochal.records import FORMAT
+from epochal.journal.reader import read_journal
+from epochal.records import FORMAT, MAX_LINE
 
 __all__ = ["FOLDER_NAME", "Folder", "JournalFile", "make_directory", "slug", "sync_directory"]
 
@@ -148,8 +149,9 @@ class Folder:
 
     def run_folder(self, run: str) -> Path | None:
         """Return the folder of the run with id `run`, if it is here."""
+        # Among 100,000 runs two whose ids begin alike are to be expected: the headers decide.
         matches = sorted(self.runs.glob(f"*-{run[:8]}"))
-        return matches[0] if matches else None
+        return next((folder for folder in matches if _may_hold(folder, run)), None)
 
     def resolve_run(self, prefix: str) -> Path:
         """Return the folder of the one run whose id begins with `prefix` (up to 8 digits count).
@@ -189,6 +191,14 @@ class Folder:
         for folder in self.run_folders():
             for path in _journal_files(folder / "journal"):
                 yield JournalFile(path, folder)
+
+
+def _may_hold(folder: Path, run: str) -> bool:
+    """Tell whether a journal in `folder` is of `run`, or none says whose it is."""
+    paths = _journal_files(folder / "journal")
+    headers = [read_journal(path, limit=MAX_LINE).header for path in paths]
+    runs = {header.run for header in headers if header is not None}
+    return run in runs or not runs
 
 
 def make_directory(path: Path) -> None:

@@ -111,8 +111,7 @@ class Database:
         except sqlite3.DatabaseError as error:
             if _is_busy(error):
                 raise _explained(error, self.path) from error
-            self.discard()
-            self._open()
+            self.start_afresh()
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +123,11 @@ class Database:
         self._connection.execute("PRAGMA trusted_schema=OFF")
         if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'counter'"):
             self._connection.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
+
+    def start_afresh(self) -> None:
+        """Throw the file away and begin with an empty index."""
+        self.discard()
+        self._open()
 
     def discard(self) -> None:
         """Close and delete the index file."""

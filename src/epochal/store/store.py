@@ -12,7 +12,7 @@ from typing import Any, Self, TypeAlias
 
 import msgspec
 
-from epochal.errors import Ambiguous, NotFound, Refused
+from epochal.errors import Ambiguous, Damaged, NotFound, Refused
 from epochal.journal.author import author
 from epochal.journal.folder import Folder, JournalFile
 from epochal.journal.governance import append_governance
@@ -134,8 +134,12 @@ class Store:
         self._db.close()
 
     def refresh(self, progress: Callable[[int, int], None] | None = None) -> IngestReport:
-        """Take in what was appended since, by anybody."""
-        return self._ingest.refresh(progress)
+        """Take in what was appended since, by anybody; a damaged index is built again."""
+        try:
+            return self._ingest.refresh(progress)
+        except Damaged:
+            self._db.start_afresh()
+            return self._ingest.refresh(progress)
 
     # --- writing -------------------------------------------------------------------------------
 
