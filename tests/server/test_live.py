@@ -176,6 +176,18 @@ def test_edits_of_other_processes_are_told_too(server):
     stream.close()
 
 
+def test_a_purged_run_is_told(server):
+    stream = Stream(server.port)
+    with Store(server.folder) as store:
+        store.purge(store.run(server.second))
+    assert stream.until(lambda event: event["all"])["governance"]
+    answer, _ = fetch(server, "GET", f"{API}/runs/{server.second}")
+    assert answer.status == 404
+    _, data = fetch(server, "POST", f"{API}/runs/query", {"project": "pallets"})
+    assert [row["id"] for row in json.loads(data)["rows"]] == [server.first]
+    stream.close()
+
+
 def test_ctrl_c_ends_it_at_once_with_a_stream_open(server):
     stream = Stream(server.port)
     begun = time.monotonic()

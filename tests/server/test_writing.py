@@ -164,6 +164,17 @@ def test_an_override_ships_with_its_reason(writable):
     assert (made["verdict"], made["override"]) == ("ship", "the customer waits")
 
 
+def test_only_what_ships_is_promoted(writable):
+    ask = {"run": writable.second}
+    refused = writable.client.put(f"{API}/promotions", json=ask)
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "refused"
+    done = send(writable, "PUT", "/promotions", **ask, override="the customer waits")
+    assert (done["alias"], done["run"], done["changed"]) == ("production", writable.second, True)
+    rows = send(writable, "POST", "/runs/query", ids=[writable.second])["rows"]
+    assert rows[0]["aliases"] == ["production"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -174,6 +185,7 @@ def test_an_override_ships_with_its_reason(writable):
         ("POST", "/runs/trash", {"runs": ["{run}"], "on": True}),
         ("PUT", "/baseline", {"project": "pallets", "run": "{run}"}),
         ("POST", "/decisions", {"candidate": "{run}"}),
+        ("PUT", "/promotions", {"run": "{run}"}),
     ],
 )
 def test_nothing_is_written_about_a_run_that_is_not_there(writable, method, path, body):

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from epochal.registry.promote import Promotion
 from epochal.server.schema import (
     common,
     comparing,
@@ -189,6 +190,8 @@ OPERATIONS: tuple[Operation, ...] = (
          governance.BaselineView, common.ProjectQuery),
     _write("PUT", "/baseline", "set_baseline", "Compare against another run from now on",
            governance.BaselineEdit, governance.BaselineView),
+    _write("PUT", "/promotions", "promote_run", "Point a name at a run that ships",
+           governance.PromotionEdit, Promotion),
     _get("/charter", "charter", "The rules in force, and their history",
          governance.CharterView, common.ProjectQuery),
     _get("/ledger", "ledger", "Every look at test images",

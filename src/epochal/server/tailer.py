@@ -17,6 +17,7 @@ _log = logging.getLogger("epochal.server")
 
 _INTERVAL = 0.4
 """Seconds between two looks at the journals; longer where a look itself takes long."""
+_AFTER_TROUBLE = 5.0
 _STATUS_INTERVAL = 2.0
 """Seconds between two looks whether trainings that said nothing still live."""
 _LISTED = 1000
@@ -41,6 +42,7 @@ class Tailer:
         self._thread = threading.Thread(target=self._run, name="epochal-tail", daemon=True)
         self._open: dict[str, RunDocument] = {}
         self._governance: JournalSizes = ()
+        self._count = 0
 
     def start(self) -> None:
         """Begin to look. Returns at once; the first look may take long in a large workspace."""
@@ -64,18 +66,24 @@ class Tailer:
         self._governance = journal_sizes(self._service.folder.journal)
         for document in store.unfinished():
             self._watch(store, document)
-        next_status = 0.0
+        self._count = store.count_runs()
+        next_status, told = 0.0, ""
         while not self._stop.is_set():
             begun = time.monotonic()
             self._poked.clear()
+            pause = _INTERVAL
             try:
                 known = self._look(store, known, statuses=begun >= next_status)
-            except Exception:  # noqa: BLE001 # one bad look must not end all later ones
-                _log.exception("the journals could not be read")
+                told = ""
+            except Exception as error:  # noqa: BLE001 # one bad look must not end all later ones
+                # The same trouble again and again (a disk that is gone) is said once.
+                if told != (told := repr(error)):
+                    _log.exception("the journals could not be read; trying again")
+                pause = _AFTER_TROUBLE
             if begun >= next_status:
                 next_status = begun + _STATUS_INTERVAL
             took = time.monotonic() - begun
-            self._poked.wait(max(_INTERVAL, 4 * took))
+            self._poked.wait(max(pause, 4 * took))
 
     def _look(self, store: Store, known: int, *, statuses: bool) -> int:
         governance = journal_sizes(self._service.folder.journal)
@@ -86,9 +94,11 @@ class Tailer:
         affected = {document.id: document.project for document in changed}
         if statuses:
             affected |= self._settled(store)
-        if affected or governance != self._governance:
-            self._tell(affected, change, governance != self._governance)
-        self._governance = governance
+        count = store.count_runs()
+        ruled, purged = governance != self._governance, count < self._count
+        if affected or ruled or purged:
+            self._tell(affected, change, ruled=ruled, purged=purged)
+        self._governance, self._count = governance, count
         return change
 
     def _watch(self, store: Store, document: RunDocument) -> None:
@@ -106,7 +116,7 @@ class Tailer:
             del self._open[document.id]
         return {document.id: document.project for document in settled}
 
-    def _tell(self, affected: dict[str, str], change: int, governance: bool) -> None:
+    def _tell(self, affected: dict[str, str], change: int, *, ruled: bool, purged: bool) -> None:
         # An event needs a number of its own, also where no run's document changed.
         number = max(change, self._changes.current + 1)
         self._changes.tell(
@@ -114,7 +124,7 @@ class Tailer:
                 change=number,
                 runs=list(affected)[:_LISTED],
                 projects=sorted(set(affected.values())),
-                all=len(affected) > _LISTED,
-                governance=governance,
+                all=purged or len(affected) > _LISTED,
+                governance=ruled,
             )
         )

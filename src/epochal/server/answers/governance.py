@@ -30,6 +30,7 @@ from epochal.errors import EpochalError, NotFound
 from epochal.records import CharterChanged
 from epochal.registry.aliases import BASELINE, history
 from epochal.registry.aliases import set_baseline as point_baseline
+from epochal.registry.promote import Promotion, promote
 from epochal.server.answering import Payload
 from epochal.server.context import Context
 from epochal.server.schema.common import AnyProjectQuery, ProjectQuery, RunRef
@@ -48,6 +49,7 @@ from epochal.server.schema.governance import (
     LedgerSet,
     LedgerView,
     LookRow,
+    PromotionEdit,
 )
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "decision_markdown",
     "decisions",
     "ledger",
+    "promote_run",
     "set_baseline",
 ]
 
@@ -89,6 +92,19 @@ def set_baseline(context: Context, body: BaselineEdit) -> BaselineView:
         point_baseline(context.store, body.project, document, body.reason)
         context.service.poke()
     return baseline(context, ProjectQuery(project=body.project))
+
+
+def promote_run(context: Context, body: PromotionEdit) -> Promotion:
+    """Point a name of the project at a run that ships, or at one with a reason to all the same."""
+    found = promote(
+        context.store,
+        context.run(body.run),
+        body.alias,
+        reason=body.reason,
+        override=body.override,
+    )
+    context.service.poke()
+    return found
 
 
 # --- charter ------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ __all__ = [
     "LedgerSet",
     "LedgerView",
     "LookRow",
+    "PromotionEdit",
 ]
 
 
@@ -53,6 +54,16 @@ class BaselineEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     project: str
     run: RunId
     reason: Reason = ""
+
+
+class PromotionEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Point a name of the project at a run that a decision lets ship."""
+
+    run: RunId
+    alias: Annotated[str, Meta(min_length=1, max_length=64)] = "production"
+    reason: Reason = ""
+    override: Reason = ""
+    """Why it is promoted without a decision to ship."""
 
 
 class CharterVersion(msgspec.Struct, frozen=True, kw_only=True):
