@@ -7,7 +7,7 @@ gates are the real ones, on real match records; only the store around them is le
 from dataclasses import dataclass, replace
 
 import numpy as np
-from simulator import Model, World, world
+from simulator import Model, world
 
 from epochal.decisions.arms import Arms
 from epochal.decisions.bootstrap import Draws, bootstrap
@@ -82,10 +82,10 @@ def holds(
     candidate: list[Draws],
     records: MatchRecords,
     spread: SeedSpread,
-    k: int,
+    alpha: float,
 ) -> bool:
-    """Gate 3 without what only a store can tell (leaks, budget)."""
-    found = estimate(baseline, candidate, spread=spread, alpha=look_level(CHARTER.alpha_family, k))
+    """Gates 1 and 2, or gate 3 without what only a store can tell (leaks, budget)."""
+    found = estimate(baseline, candidate, spread=spread, alpha=alpha, units=records.n_images)
     checks = check_classes(
         baseline,
         candidate,
@@ -97,6 +97,12 @@ def holds(
     )
     lost = any(check.state == "lost" for check in checks)
     return not lost and found.judge(CHARTER.min_gain_stored) == "pass"
+
+
+def _passes(
+    draws: list[Draws], k: int, records: MatchRecords, spread: SeedSpread, alpha: float
+) -> bool:
+    return holds([draws[0]], [draws[k]], records, spread, alpha)
 
 
 @dataclass
@@ -156,7 +162,12 @@ def run_pairs(
             tally.literal_classes += bool((ap_b.per_class < 0.9 * ap_a.per_class).any())
         if passed:
             on_test = arms("test", [a], [b], seed=i + 1, resamples=resamples)
-            tally.ship += holds(*on_test.draws(), b, on_val.own_spread() or spread, 1)
+            tally.ship += holds(
+                *on_test.draws(),
+                b,
+                on_val.own_spread() or spread,
+                look_level(CHARTER.alpha_family, 1),
+            )
     return tally
 
 
@@ -203,28 +214,57 @@ def coverage(
     )
 
 
-def run_family(
+@dataclass
+class Families:
+    """How far any of the challengers came in each of `n` families."""
+
+    n: int = 0
+    val: int = 0
+    """Some challenger passed gates 1 and 2."""
+    ship: int = 0
+    """Some challenger shipped."""
+    test_alone: int = 0
+    """Some challenger would have passed gate 3, had all been let through by val."""
+
+
+def run_families(
     recipe: Recipe,
     n_images: int,
     families: int,
     spread: SeedSpread,
     *,
     challengers: int = 10,
-    start: int = 0,
-    resamples: int = 200,
-) -> int:
-    """Return in how many families gate 3 ships any of `challengers` that are no better.
+    val_gate: bool = True,
+    resamples: int = 150,
+) -> Families:
+    """Judge `challengers` trainings of the baseline's own recipe against it on one test set.
 
-    Val is taken as passed by all: the worst case, as if everybody had tuned on it.
+    Parameters
+    ----------
+    val_gate
+        Whether val has to earn the look. Without, all challengers look: the worst case, as if
+        everybody had tuned on val until it said yes.
     """
-    any_shipped = 0
-    for i in range(start, start + families):
-        test: World = world(n_images, recipe.n_classes, 50_000_000 + i)
-        records = [
-            recipe.train(60_000_000 + 100 * i + c).run(test) for c in range(challengers + 1)
-        ]
-        draws = bootstrap(records, "mAP50-95", resamples=resamples, seed=i)
-        any_shipped += any(
-            holds([draws[0]], [draws[k]], records[0], spread, k) for k in range(1, challengers + 1)
+    tally = Families()
+    for i in range(families):
+        models = [recipe.train(60_000_000 + 100 * i + c) for c in range(challengers + 1)]
+        looking = list(range(1, challengers + 1))
+        if val_gate:
+            val = world(n_images, recipe.n_classes, 30_000_000 + i)
+            on_val = [model.run(val) for model in models]
+            draws = bootstrap(on_val, "mAP50-95", resamples=resamples, seed=i)
+            looking = [k for k in looking if _passes(draws, k, on_val[0], spread, CHARTER.alpha)]
+            tally.val += bool(looking)
+        tally.n += 1
+        if not looking:
+            continue
+        test = world(n_images, recipe.n_classes, 50_000_000 + i)
+        on_test = [models[k].run(test) for k in (0, *looking)]
+        draws = bootstrap(on_test, "mAP50-95", resamples=resamples, seed=i)
+        shipped = any(
+            _passes(draws, k, on_test[0], spread, look_level(CHARTER.alpha_family, k))
+            for k in range(1, len(on_test))
         )
-    return any_shipped
+        tally.ship += shipped and val_gate
+        tally.test_alone += shipped and not val_gate
+    return tally

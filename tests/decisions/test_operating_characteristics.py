@@ -7,7 +7,7 @@ Monte-Carlo standard error of a share.
 import math
 
 import pytest
-from operating import Recipe, coverage, run_family, run_pairs, true_map, true_spread
+from operating import Recipe, coverage, run_families, run_pairs, true_map, true_spread
 from simulator import Model
 
 from epochal.decisions.noise import SeedSpread
@@ -54,14 +54,24 @@ def test_an_equal_recipe_with_three_seeds_each_ships_at_no_more_than_the_nominal
 
 
 def test_ten_equal_challengers_on_one_test_set_stay_within_the_family_level():
-    """Null: ten trainings of the baseline's own recipe, all of which val let through.
+    """Null: ten trainings of the baseline's own recipe, judged one after the other.
 
-    1,000 families, 200 test images, 3 classes; look k is judged at 0.10 / (k (k + 1)), so that
-    the chance that any ships is at most alpha_family = 0.10.
+    1,000 families, 200 val and 200 test images, 3 classes. Whom val lets through looks at test;
+    look k is judged at 0.10 / (k (k + 1)). Nominal for any of the ten shipping: 0.10.
     """
-    families = 1000
-    found = run_family(THREE, 200, families, SPREAD, resamples=150)
-    assert found / families <= 0.10 + 2 * mc(0.10, families)
+    found = run_families(THREE, 200, 1000, SPREAD)
+    assert found.ship / found.n <= 0.10 + 2 * mc(0.10, found.n)
+
+
+def test_ten_equal_challengers_that_all_look_are_near_the_family_level():
+    """Null as above, but val is bypassed: gate 3 alone, the worst case.
+
+    300 families, 200 test images. The bootstrap's error is some percent too small on sets this
+    small, which costs most far out in the tail: 0.124 of 1,000 families were measured for a
+    nominal 0.10. No more than that is claimed.
+    """
+    found = run_families(THREE, 200, 300, SPREAD, val_gate=False)
+    assert found.test_alone / found.n <= 0.124 + 2 * mc(0.124, found.n)
 
 
 def test_real_gains_ship_the_more_often_the_larger_they_are():
@@ -77,7 +87,7 @@ def test_real_gains_ship_the_more_often_the_larger_they_are():
         shares.append(found.ship / found.n)
     print("\n", [(round(100 * g, 1), s) for g, s in zip(gains, shares, strict=True)])
     assert shares == sorted(shares)
-    assert shares[-1] > 0.4
+    assert shares[-1] > 0.5
 
 
 @pytest.mark.parametrize(("images", "classes", "worlds"), [(300, 3, 300), (300, 20, 150)])
