@@ -7,6 +7,7 @@ import io
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,11 +83,13 @@ def _inside(folder: Path) -> Iterator[None]:
     """Act in `folder` and its own workspace, whatever the environment says."""
     told = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith("EPOCHAL_")}
     os.environ["EPOCHAL_QUIET"] = "1"
+    # Named, because one that is only found would be that of a repository around the folder.
+    os.environ["EPOCHAL_WORKSPACE"] = str(folder.absolute())
     try:
         with contextlib.chdir(folder):
             yield
     finally:
-        del os.environ["EPOCHAL_QUIET"]
+        del os.environ["EPOCHAL_QUIET"], os.environ["EPOCHAL_WORKSPACE"]
         os.environ.update(told)
 
 
@@ -222,15 +225,22 @@ def _command(*arguments: str) -> None:
 
 
 def _what_next(folder: Path) -> None:
-    shown = shlex.quote(str(folder))
+    program = "epochal" if shutil.which("epochal") else _relative(Path(sys.argv[0]))
+    here = f"--workspace {shlex.quote(str(folder))}"
     click.echo(click.style("# What to look at next", fg="cyan", bold=True))
     for command, why in (
-        (f"epochal ui {shown}", "the same in the browser: curves, classes, gates"),
-        (f"cd {shown} && epochal decide v2_imgsz_96 --explain", "every number behind the verdict"),
-        (f"cd {shown} && epochal show v2_imgsz_96", "all that was recorded about a run"),
-        ("epochal init", "in your own project; then `epochal run -- yolo train ...`"),
+        (f"ui {shlex.quote(str(folder))}", "the same in the browser: curves, classes, gates"),
+        (f"decide v2_imgsz_96 --explain {here}", "every number behind the verdict"),
+        (f"show v2_imgsz_96 {here}", "all that was recorded about a run"),
+        ("init", "in your own project; then `epochal run -- yolo train ...`"),
     ):
-        click.echo(f"  {command}\n      {why}")
+        click.echo(f"  {program} {command}\n      {why}")
+
+
+def _relative(path: Path) -> str:
+    """Return `path` as one would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _outcome(folder: Path) -> dict[str, object]:
