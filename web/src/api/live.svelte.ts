@@ -46,16 +46,33 @@ class Live {
 export const live = new Live();
 
 /** At most one call per `ms`; the last one is never lost. */
-export function throttled(call: () => void, ms: number): () => void {
+export interface Throttled {
+  (): void;
+  /** Forget what is waiting. */
+  cancel(): void;
+}
+
+export function throttled(call: () => void, ms: number): Throttled {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let next = 0;
-  return () => {
+  const soon = () => {
     if (timer) return;
-    const wait = Math.max(0, next - Date.now());
     timer = setTimeout(() => {
       timer = undefined;
       next = Date.now() + ms;
       call();
-    }, wait);
+    }, Math.max(0, next - Date.now()));
   };
+  return Object.assign(soon, { cancel: () => { clearTimeout(timer); timer = undefined; } });
+}
+
+/**
+ * While a component lives: call `call`, at most once per `ms`, after changes that `concerns` it.
+ */
+export function whenChanged(concerns: (change: Change) => boolean, call: () => void, ms: number): void {
+  const soon = throttled(call, ms);
+  $effect(() => {
+    const off = live.on((change) => { if (concerns(change)) soon(); });
+    return () => { off(); soon.cancel(); };
+  });
 }

@@ -669,6 +669,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/promotions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Point a name at a run that ships */
+        put: operations["promote_run"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/charter": {
         parameters: {
             query?: never;
@@ -951,6 +968,7 @@ export interface components {
             project: string;
             metric?: string;
             min_gain?: number;
+            group_of?: string;
             alpha?: number;
             keep_share?: number;
             min_instances?: number;
@@ -1236,6 +1254,7 @@ export interface components {
             direction: "max" | "min";
             n: number;
             n_nonfinite?: number;
+            nan_from?: number | null;
             n_hidden?: number;
             restarts?: number;
             first_x?: number | null;
@@ -2052,6 +2071,33 @@ export interface components {
             metric: string;
         };
         /**
+         * Promotion
+         * @description A run was promoted.
+         */
+        Promotion: {
+            project: string;
+            alias: string;
+            run: string;
+            name: string;
+            weights: string;
+            previous: string | null;
+            decision: string;
+            override: string;
+            reason: string;
+            author: string;
+            changed: boolean;
+        };
+        /**
+         * PromotionEdit
+         * @description Point a name of the project at a run that a decision lets ship.
+         */
+        PromotionEdit: {
+            run: string;
+            alias?: string;
+            reason?: string;
+            override?: string;
+        };
+        /**
          * Reach
          * @description When the smoothed curve came to a level and stayed there for two evaluations.
          */
@@ -2316,6 +2362,7 @@ export interface components {
             };
             classes: components["schemas"]["ClassRow"][];
             operating_points?: components["schemas"]["PointRow"][];
+            runs?: string[];
             not_comparable?: {
                 [key: string]: string[];
             };
@@ -3775,6 +3822,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BaselineView"];
+                };
+            };
+            /** @description Why the request was not answered */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    promote_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromotionEdit"];
+            };
+        };
+        responses: {
+            /** @description Point a name at a run that ships */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promotion"];
                 };
             };
             /** @description Why the request was not answered */

@@ -1,7 +1,7 @@
 import { untrack } from "svelte";
 import { SvelteMap } from "svelte/reactivity";
 import { post, type Schemas } from "../api/client";
-import { live, throttled } from "../api/live.svelte";
+import { whenChanged } from "../api/live.svelte";
 
 type Grid = Schemas["CurveGrid"];
 type Query = Schemas["CurvesQuery"];
@@ -28,6 +28,7 @@ export class CurveStore {
   #question: () => CurveQuestion;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #aborter: AbortController | null = null;
+  #over = false;
 
   constructor(question: () => CurveQuestion) {
     this.#question = question;
@@ -41,15 +42,19 @@ export class CurveStore {
       void this.#signature;
       untrack(() => this.#soon());
     });
-    const again = throttled(() => {
-      this.#have.clear();
-      this.#soon();
-    }, 1_000);
-    $effect(() =>
-      live.on((change) => {
-        const runs = new Set(this.#question().runs);
-        if (change.all || change.runs.some((id) => runs.has(id))) again();
-      }),
+    // What is still on its way when the page is left has nobody to tell.
+    $effect(() => () => {
+      this.#over = true;
+      clearTimeout(this.#timer);
+      this.#aborter?.abort();
+    });
+    whenChanged(
+      (change) => change.all || change.runs.some((id) => this.#question().runs.includes(id)),
+      () => {
+        this.#have.clear();
+        this.#soon();
+      },
+      1_000,
     );
   }
 
@@ -65,6 +70,7 @@ export class CurveStore {
   }
 
   #soon(): void {
+    if (this.#over) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#load(), 15);
   }

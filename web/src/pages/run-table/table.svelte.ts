@@ -1,7 +1,7 @@
 import { untrack } from "svelte";
 import { SvelteMap, SvelteSet } from "svelte/reactivity";
 import { get, post, Failure, type Schemas } from "../../api/client";
-import { live, throttled } from "../../api/live.svelte";
+import { whenChanged } from "../../api/live.svelte";
 import { Resource } from "../../api/resource.svelte";
 import { remember } from "../../lib/colours.svelte";
 import { runColour } from "../../lib/palette";
@@ -132,24 +132,24 @@ export class RunTable {
       const chosen = [...this.selected];
       untrack(() => router.set({ sel: chosen.length <= 30 ? pack(chosen) : null }));
     });
-    const again = throttled(() => void this.#settle(), 4_000);
-    const columns = throttled(() => void this.#loadColumns(this.project, this.filter, this.trashed), 10_000);
+    const ours = (change: Schemas["ChangeEvent"]) =>
+      change.all || !change.projects.length || change.projects.includes(this.project);
     const waiting = new Set<string>();
-    const patch = throttled(() => {
+    const patch = () => {
       const ids = [...waiting];
       waiting.clear();
       void this.#patch(ids);
-    }, 600);
-    $effect(() =>
-      live.on((change) => {
-        if (change.all || !change.projects.length || change.projects.includes(this.project)) {
-          for (const id of change.runs) waiting.add(id);
-          patch();
-          again();
-          columns();
-        }
-      }),
+    };
+    whenChanged(
+      (change) => {
+        if (ours(change)) for (const id of change.runs) waiting.add(id);
+        return ours(change);
+      },
+      patch,
+      600,
     );
+    whenChanged(ours, () => void this.#settle(), 4_000);
+    whenChanged(ours, () => void this.#loadColumns(this.project, this.filter, this.trashed), 10_000);
   }
 
   async #loadColumns(project: string, filter: string, trashed: boolean): Promise<void> {
