@@ -10,6 +10,7 @@ from epochal.decisions.charter import (
     charter_for_training,
     history,
     in_force,
+    record_first_charter,
     sync_charter,
 )
 from epochal.decisions.charter_file import default_toml, find_toml, read_toml
@@ -159,3 +160,21 @@ def test_rules_of_a_newer_version_are_not_guessed_at(store):
 def test_rules_survive_being_recorded(charter):
     data = msgspec.json.encode(msgspec.to_builtins(charter))
     assert msgspec.json.decode(data, type=Charter) == charter
+
+
+def test_the_first_training_records_the_rules_before_there_are_numbers(store, toml, tmp_path):
+    toml('project = "pallets"\nmin_gain = 1.5\n')
+    for _ in range(2):
+        record_first_charter(store.folder, "pallets", tmp_path)
+    record_first_charter(store.folder, "another", tmp_path)
+    store.refresh()
+    (version,) = history(store, "pallets")
+    assert (version.version, version.reason) == (1, "first read of epochal.toml")
+    assert in_force(store, "pallets")[0].min_gain == 1.5
+    assert not history(store, "another")
+
+
+def test_a_training_without_a_file_records_no_rules(store, tmp_path):
+    record_first_charter(store.folder, "pallets", tmp_path)
+    store.refresh()
+    assert not history(store, "pallets")

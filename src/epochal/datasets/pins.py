@@ -12,8 +12,7 @@ from epochal.datasets.versions import check_pin, find_version, load_manifest, sa
 from epochal.errors import EpochalError, InvalidInput, NotFound, Refused
 from epochal.journal.author import author
 from epochal.journal.folder import Folder
-from epochal.journal.governance import append_governance, read_governance
-from epochal.journal.writer import Writer
+from epochal.journal.governance import declare, read_governance
 from epochal.records import DatasetTagged, Pinned
 
 __all__ = ["digest_now", "pin_of", "tag_automatically", "tagged_versions"]
@@ -140,11 +139,7 @@ def tag_automatically(folder: Folder, data_yaml: str) -> Pinned:
     )
     save_manifest(folder.datasets, done.manifest)
     if done.is_new:
-        writer = Writer(folder.journal, author=author())
-        try:
-            append_governance(writer, folder, done.record)
-        finally:
-            writer.close()
+        declare(folder, done.record)
     return Pinned(dataset=ref, digest=done.manifest.digest, state="verified", detail="tagged now")
 
 

@@ -18,7 +18,7 @@ from epochal.analysis.metrics import DEFAULT_REGISTRY, Registry
 from epochal.analysis.naming import DEFAULT_PATTERN
 from epochal.errors import InvalidInput, NewerFormat, Refused
 from epochal.journal.author import author
-from epochal.journal.governance import read_governance
+from epochal.journal.governance import declare, read_governance
 from epochal.records import CharterChanged
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ __all__ = [
     "charter_for_training",
     "history",
     "in_force",
+    "record_first_charter",
     "sync_charter",
 ]
 
@@ -186,7 +187,7 @@ def sync_charter(store: Store, project: str, toml: Path | None = None) -> Charte
     proposed = _proposal(toml, project)
     if version == 0:
         charter = proposed or charter
-        reason = f"first read of {toml.name}" if toml and proposed else "defaults: no epochal.toml"
+        reason = _first_reason(toml) if toml and proposed else "defaults: no epochal.toml"
         _record(store, charter, 1, reason)
         return CharterState(charter=charter, version=1)
     differences = charter_differences(charter, proposed) if proposed else ()
@@ -303,6 +304,23 @@ def charter_for_training(folder: Folder, project: str, start_dir: Path) -> Chart
     return _proposal(find_toml(start_dir), project) or charter
 
 
+def record_first_charter(folder: Folder, project: str, start_dir: Path) -> None:
+    """Record what ``epochal.toml`` proposes as version 1, where nothing is recorded yet.
+
+    Said by the first training: then the rules are older than its numbers. A project without a
+    file has no rules of its own to be held to, and nothing is recorded.
+    """
+    from epochal.decisions.charter_file import find_toml
+
+    bodies = (record.body for record in read_governance(folder).records)
+    if any(isinstance(b, CharterChanged) and b.project == project for b in bodies):
+        return
+    toml = find_toml(start_dir)
+    proposed = _proposal(toml, project)
+    if toml is not None and proposed is not None:
+        declare(folder, _version(proposed, 1, _first_reason(toml)))
+
+
 def _proposal(toml: Path | None, project: str) -> Charter | None:
     from epochal.decisions.charter_file import read_toml
 
@@ -330,12 +348,18 @@ def _last(project: str, bodies: Iterable[CharterChanged]) -> tuple[Charter, int]
 
 
 def _record(store: Store, charter: Charter, version: int, reason: str) -> None:
-    store.record(
-        CharterChanged(
-            project=charter.project,
-            version=version,
-            rules=msgspec.to_builtins(charter),
-            reason=reason,
-            author=author(),
-        )
+    store.record(_version(charter, version, reason))
+
+
+def _version(charter: Charter, version: int, reason: str) -> CharterChanged:
+    return CharterChanged(
+        project=charter.project,
+        version=version,
+        rules=msgspec.to_builtins(charter),
+        reason=reason,
+        author=author(),
     )
+
+
+def _first_reason(toml: Path) -> str:
+    return f"first read of {toml.name}"

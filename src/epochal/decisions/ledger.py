@@ -22,9 +22,8 @@ import msgspec
 
 from epochal.errors import EpochalError, InvalidInput
 from epochal.journal.author import author
-from epochal.journal.governance import Governance, append_governance, read_governance
+from epochal.journal.governance import Governance, declare, read_governance
 from epochal.journal.reader import read_journal
-from epochal.journal.writer import Writer
 from epochal.records import Alias, DecisionMade, Look, Purged
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def open_look(
         charter=charter,
         author=author(),
     )
-    _append(folder, look)
+    declare(folder, look)
     return look
 
 
@@ -120,20 +119,12 @@ def complete_look(
     done = msgspec.structs.replace(
         look, state="completed", revealed=revealed, result=result or {}, author=author(), prev=()
     )
-    _append(folder, done)
+    declare(folder, done)
     return done
 
 
 def _encoded(images: frozenset[str]) -> bytes:
     return msgspec.json.encode(sorted(images))
-
-
-def _append(folder: Folder, look: Look) -> None:
-    writer = Writer(folder.journal, author=look.author)
-    try:
-        append_governance(writer, folder, look)
-    finally:
-        writer.close()
 
 
 class LookView(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,12 +18,20 @@ from pathlib import Path
 
 import msgspec
 
+from epochal.journal.author import author
 from epochal.journal.folder import Folder
 from epochal.journal.reader import read_journal
 from epochal.journal.writer import Writer
 from epochal.records import GOVERNANCE, AnyBody
 
-__all__ = ["Governance", "GovernanceRecord", "append_governance", "read_governance", "record_hash"]
+__all__ = [
+    "Governance",
+    "GovernanceRecord",
+    "append_governance",
+    "declare",
+    "read_governance",
+    "record_hash",
+]
 
 
 def record_hash(line: bytes) -> str:
@@ -124,3 +132,12 @@ def append_governance(writer: Writer, folder: Folder, body: AnyBody) -> str:
     _, line = writer.append_line(linked)
     writer.sync()
     return record_hash(line)
+
+
+def declare(folder: Folder, body: AnyBody) -> str:
+    """Append one governance record from a process that keeps no journal of the workspace open."""
+    writer = Writer(folder.journal, author=author())
+    try:
+        return append_governance(writer, folder, body)
+    finally:
+        writer.close()

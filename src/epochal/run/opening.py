@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from epochal.decisions.charter import record_first_charter
 from epochal.errors import EpochalError, InvalidInput, NotFound
 from epochal.journal.folder import Folder
 from epochal.journal.reader import LineReader, read_journal, writer_of
@@ -179,6 +180,8 @@ def _open(
         run.config.update(config)
     for notice in notices:
         run.record(notice)
+    if resume is None:
+        record_first_charter(folder, project, Path.cwd())
     _pin(run, dataset)
     run.sync()
     try:
