@@ -25,6 +25,7 @@ demo: $(VENV)/.ready ## Train two small detectors, compare them, decide; under a
 	@$(BIN)/epochal demo .demo --again
 
 demo-yolo: $(VENV)/.ready $(YOLO) ## The same with two real YOLO trainings on the CPU; some minutes
+	@rm -rf .demo-yolo
 	@$(YOLO_ENV) $(YOLO_PYTHON) examples/yolo_pair.py .demo-yolo
 
 test: check ## Check style, types and layers, then run the fast tests
