@@ -7,6 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
+LINES = re.MULTILINE
+WHOLE = re.MULTILINE | re.DOTALL
+
+
 def test_types_name_every_operation_and_field():
     api = json.loads((ROOT / "src/epochal/server/openapi.json").read_text())
     types = (ROOT / "web/src/api/schema.d.ts").read_text()
@@ -14,11 +18,11 @@ def test_types_name_every_operation_and_field():
     for path, methods in api["paths"].items():
         assert f'"{path}": {{' in types, told
         for operation in methods.values():
-            assert re.search(rf"^    {operation['operationId']}: {{", types, re.M), told
+            assert re.search(rf"^    {operation['operationId']}: {{", types, LINES), told
     for name, schema in api["components"]["schemas"].items():
         found = re.search(
-            rf'^        "?{re.escape(name)}"?: (.*?)^        }};', types, re.M | re.S
+            rf'^        "?{re.escape(name)}"?: (.*?)^        }};', types, re.MULTILINE | re.DOTALL
         )
         for field in schema.get("properties", {}):
             assert found, told
-            assert re.search(rf'^            "?{re.escape(field)}"?\??: ', found[1], re.M), told
+            assert re.search(rf'^            "?{re.escape(field)}"?\??: ', found[1], LINES), told
