@@ -16,7 +16,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 YOLO_ENV := YOLO_OFFLINE=true YOLO_AUTOINSTALL=false MPLBACKEND=Agg
 FAST := not slow and not browser
 
-.PHONY: help demo demo-yolo test check test-slow test-browser test-yolo test-clients bench ui format clean
+.PHONY: help demo demo-yolo test check test-slow test-web test-browser test-yolo test-clients bench ui format clean
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,7 +40,10 @@ check: $(VENV)/.ready-dev ## Style, types and layers only
 test-slow: $(VENV)/.ready-dev ## Crash loops, power cuts, simulations
 	$(BIN)/python -m pytest -m slow --ignore tests/yolo --ignore tests/clients
 
-test-browser: $(VENV)/.ready-dev ## The pages in a real Chromium
+test-web: web/node_modules/.ready ## The pages' source: types, and the functions that need no browser
+	cd web && npm run check && npm test
+
+test-browser: $(VENV)/.ready-dev web/node_modules/.ready ## The pages in a real Chromium
 	$(BIN)/python -m pytest -m browser
 
 test-yolo: $(VENV)/.ready-dev $(YOLO) ## Real YOLO trainings, a few epochs each
@@ -62,6 +65,12 @@ format: $(VENV)/.ready-dev ## Let the formatter have its way
 
 clean: ## Remove what was set up and measured here
 	rm -rf $(VENV) $(YOLO_VENV) $(CLIENTS_VENV) .demo .demo-yolo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Building the page needs no Node of yours; checking its source and testing it does.
+web/node_modules/.ready: web/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed to test the page"; exit 1; }
+	@cd web && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; PYTHON=/path/to/python names one"; exit 1; }

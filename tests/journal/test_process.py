@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from epochal.journal import author as author_module
-from epochal.journal.author import author
+from epochal.journal.author import _known_to_the_machine, author
 from epochal.journal.process import boot_id, is_alive, process_start
 
 
@@ -38,9 +38,9 @@ def test_a_process_that_ended_is_dead_even_before_it_is_reaped():
 
 @pytest.fixture
 def _fresh_author():
-    author.cache_clear()
+    _known_to_the_machine.cache_clear()
     yield
-    author.cache_clear()
+    _known_to_the_machine.cache_clear()
 
 
 @pytest.mark.usefixtures("_fresh_author")

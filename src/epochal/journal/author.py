@@ -12,11 +12,13 @@ from epochal.journal.process import host
 __all__ = ["author"]
 
 
-@functools.cache
 def author() -> str:
     """Return ``Name <mail>`` from git, else ``login@host``; EPOCHAL_AUTHOR overrides both."""
-    if named := os.environ.get("EPOCHAL_AUTHOR"):
-        return named
+    return os.environ.get("EPOCHAL_AUTHOR") or _known_to_the_machine()
+
+
+@functools.cache
+def _known_to_the_machine() -> str:
     name, mail = _git("user.name"), _git("user.email")
     if name:
         return f"{name} <{mail}>" if mail else name
