@@ -51,6 +51,7 @@ test-yolo: $(VENV)/.ready-dev $(YOLO) ## Real YOLO trainings, a few epochs each
 
 test-clients: $(VENV)/.ready-dev $(CLIENTS) ## Unmodified clients of other trackers against a real server
 	EPOCHAL_MLFLOW_PYTHON=$(abspath $(CLIENTS_VENV)/mlflow3/bin/python):$(abspath $(CLIENTS_VENV)/mlflow2/bin/python) \
+	EPOCHAL_WANDB_PYTHON=$(abspath $(CLIENTS_VENV)/wandb/bin/python) \
 		$(BIN)/python -m pytest tests/clients -m slow
 
 bench: $(VENV)/.ready-dev ## Measure against the budgets
@@ -100,9 +101,11 @@ $(YOLO_VENV)/.ready: tools/torchvision_stub.py pyproject.toml
 
 # Clients as their users have them: each in an environment of its own, without Epochal.
 $(CLIENTS_VENV)/.ready: Makefile
-	@echo "setting up $(CLIENTS_VENV) (mlflow 3 and 2) ..."
+	@echo "setting up $(CLIENTS_VENV) (mlflow 3 and 2, wandb) ..."
 	@for v in 3.17.2 2.22.5; do \
 		place=$(CLIENTS_VENV)/mlflow$${v%%.*}; \
 		test -x $$place/bin/python || $(PYTHON) -m venv $$place || exit 1; \
 		$$place/bin/python $(PIP) mlflow-skinny==$$v || exit 1; done
+	@test -x $(CLIENTS_VENV)/wandb/bin/python || $(PYTHON) -m venv $(CLIENTS_VENV)/wandb
+	@$(CLIENTS_VENV)/wandb/bin/python $(PIP) wandb==0.31.0 numpy
 	@touch $@

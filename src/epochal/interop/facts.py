@@ -21,8 +21,8 @@ _REPEATED = (Console, Heartbeat)
 class Facts:
     """Appends records about one attempt of a run, each unless it is known.
 
-    A record is known when the last one of its topic (kind and key, digest, code or step) says
-    the same.
+    A record is known when the last one of its topic (kind, step, and key, digest or code) says the
+    same.
 
     Parameters
     ----------
@@ -78,5 +78,6 @@ class Facts:
 
 def _topic(body: AnyBody) -> str:
     kind = f"{body.__struct_config__.tag}:{getattr(body, 'type', '')}"
-    names = (getattr(body, name, None) for name in ("key", "digest", "code", "step"))
-    return f"{kind}:{next((name for name in names if name not in (None, '')), '')}"
+    names = (getattr(body, name, None) for name in ("key", "digest", "code"))
+    name = next((name for name in names if name not in (None, "")), "")
+    return f"{kind}:{getattr(body, 'step', None)}:{name}"

@@ -14,8 +14,8 @@ import msgspec
 
 from epochal.journal.folder import Folder
 from epochal.journal.governance import read_governance
-from epochal.journal.writer import Writer
-from epochal.records import AnyBody, Purged
+from epochal.journal.writer import TooLong, Writer
+from epochal.records import Alert, AnyBody, Purged
 
 __all__ = ["NO_PROCESS", "ImportReport", "ImportedRun", "Stream", "derived_id", "purged_runs"]
 
@@ -106,7 +106,11 @@ class Stream:
         if self._position < self._writer.seq:
             self.known += 1
         else:
-            self._writer.append(body, t)
+            try:
+                self._writer.append(body, t)
+            except TooLong as error:  # its place in the stream is kept
+                said = Alert(title="Left out by the import", text=str(error), level="warning")
+                self._writer.append(said, t)
             self.new += 1
         self._position += 1
 

@@ -77,6 +77,7 @@ _MESSAGES: Messages = {
     "Manifest": {"contents": (4, "*Content")},
     "Content": {
         "path": (1, "string"),
+        "digest": (2, "string"),
         "ref": (3, "string"),
         "size": (4, "int64"),
         "local_path": (6, "string"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from epochal.errors import EpochalError, InvalidInput
+from epochal.interop.facts import Facts
 from epochal.interop.importing import (
     NO_PROCESS,
     ImportedRun,
@@ -18,6 +20,15 @@ from epochal.interop.importing import (
     purged_runs,
 )
 from epochal.interop.wandb.transaction_log import TransactionLog
+from epochal.interop.wandb.values import (
+    flat,
+    is_number,
+    microseconds,
+    number,
+    pieces,
+    plain,
+    tree,
+)
 from epochal.journal.folder import Folder
 from epochal.records import (
     Alert,
@@ -34,13 +45,16 @@ from epochal.records import (
     Opened,
     Summary,
     System,
-    to_wire,
 )
 from epochal.store.blobs import Blobs, artifact_key
 
 __all__ = ["import_wandb"]
 
 _SYSTEM = "wandb"
+_LATEST = 253_402_300_799  # seconds: the end of the year 9999
+_MOST_NOTES = 10_000
+_PIECE = 10_000
+"""Characters of console in one record; each may take six bytes."""
 _OWN = ("_timestamp", "_runtime", "_step", "_wandb")
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
@@ -111,6 +125,7 @@ class _Import:
 
     def run(self) -> ImportedRun | None:
         stream: Stream | None = None
+        files: Facts | None = None
         opened: Opened | None = None
         try:
             for record in self._log.records():
@@ -121,23 +136,38 @@ class _Import:
                     if opened.run in self._purged:
                         self.left_out.add(f"{opened.name}: it was purged here")
                         return None
-                    stream = Stream(self._workspace, opened.run, opened.name, "log")
+                    # A run that was resumed offline has several logs, each with its own start.
+                    identity = f"log {self._t}"
+                    stream = Stream(self._workspace, opened.run, opened.name, identity)
                     stream.say(opened, self._t)
+                    files = Facts(
+                        self._workspace,
+                        opened.run,
+                        1,
+                        derived_id("stream", opened.run, f"files of {identity}"),
+                    )
                 assert stream is not None
+                assert files is not None
                 for body in self._bodies(record):
-                    stream.say(body, self._t)
+                    # Files may come and go: what is said of them must not move the positions of
+                    # what the log says.
+                    if isinstance(body, Artifact | ImageLogged):
+                        files.say(body, self._t)
+                    else:
+                        stream.say(body, self._t)
         finally:
-            if stream is not None:
-                stream.close()
-        if opened is None or stream is None:
+            for journal in (stream, files):
+                if journal is not None:
+                    journal.close()
+        if opened is None or stream is None or files is None:
             raise InvalidInput(f"{self._log.path} holds no run")
         return ImportedRun(
             id=opened.run,
             name=opened.name,
             project=opened.project,
             source=opened.source,
-            new=stream.new,
-            known=stream.known,
+            new=stream.new + files.new,
+            known=stream.known + files.known,
         )
 
     def problems(self) -> Iterator[str]:
@@ -148,7 +178,7 @@ class _Import:
             yield f"{self._log.path}: {self._log.undecoded} records left out"
 
     def _opened(self, run: Any) -> Opened:
-        self._t = _microseconds(run.start_time)
+        self._t = microseconds(run.start_time)
         where = "/".join(part for part in (run.entity, run.project, run.run_id) if part)
         return Opened(
             run=derived_id(_SYSTEM, run.entity, run.project, run.run_id),
@@ -169,13 +199,13 @@ class _Import:
         elif record.HasField("config"):
             yield from _config(record.config.update)
         elif record.HasField("summary"):
-            self._set_by_hand |= _flat(record.summary.update)
+            self._set_by_hand |= flat(record.summary.update)
         elif record.HasField("stats"):
-            self._t = _microseconds(record.stats.timestamp) or self._t
-            values = _tree(record.stats.item)
-            numbers = {k: to_wire(float(v)) for k, v in values.items() if _is_number(v)}
-            if numbers:
-                yield System(values=numbers)
+            self._t = microseconds(record.stats.timestamp) or self._t
+            values = tree(record.stats.item)
+            numbers = {k: number(v) for k, v in values.items() if is_number(v)}
+            for part in pieces(numbers):
+                yield System(values=part)
         elif record.HasField("output_raw"):
             yield from self._output(record.output_raw)
         elif record.HasField("output"):
@@ -207,22 +237,24 @@ class _Import:
         if run.job_type:
             yield Summary(values={"job_type": run.job_type})
         if run.notes:
-            yield LessonWritten(text=run.notes)
+            if len(run.notes) > _MOST_NOTES:
+                self.left_out.add(f"notes beyond their first {_MOST_NOTES} characters")
+            yield LessonWritten(text=run.notes[:_MOST_NOTES])
 
     def _history(self, history: Any) -> Iterator[AnyBody]:
-        values = _flat(history.item)
+        values = flat(history.item)
         stamp: Any = values.get("_timestamp")
-        if _is_number(stamp):
+        if is_number(stamp) and 0 <= stamp < _LATEST:
             self._t = int(stamp * 1e6)
-        step = values.get("_step", history.step.num)
-        step = step if isinstance(step, int) else history.step.num
+        said: Any = values.get("_step")
+        step: int = said if _is_count(said) else history.step.num
         epoch = values.get("epoch")
         numbers: dict[str, Number] = {}
         for key, value in values.items():
             if key in _OWN:
                 continue
-            if _is_number(value):
-                numbers[key] = to_wire(float(value))
+            if is_number(value):
+                numbers[key] = number(value)
             elif isinstance(value, dict):
                 yield from self._media(key, value, step)
             elif isinstance(value, str):
@@ -231,8 +263,9 @@ class _Import:
                 self.left_out.add(f"values of {key} that are no numbers")
         if numbers:
             self._metrics |= numbers.keys()
-            whole = isinstance(epoch, int) and not isinstance(epoch, bool)
-            yield Metrics(values=numbers, step=step, epoch=epoch if whole else None)
+            whole = epoch if _is_count(epoch) else None
+            for part in pieces(numbers):
+                yield Metrics(values=part, step=step, epoch=whole)
 
     def _media(self, key: str, value: dict[str, Any], step: int) -> Iterator[AnyBody]:
         path = value.get("path")
@@ -263,14 +296,14 @@ class _Import:
         Said once, at the end: the client repeats the summary with every step.
         """
         own = {
-            key: _plain(value)
+            key: plain(value)
             for key, value in self._set_by_hand.items()
             if not key.startswith(_OWN)
             and not isinstance(value, dict)
             and not any(key == m or key.startswith(f"{m}.") for m in self._metrics)
         }
-        if own:
-            yield Summary(values=own)
+        for part in pieces(own):
+            yield Summary(values=part)
 
     def _file(self, path: Path, key: str) -> Iterator[Artifact]:
         try:
@@ -280,49 +313,61 @@ class _Import:
             digest = self._blobs.put_file(path)
             size = self._blobs.path(digest).stat().st_size
             yield Artifact(key=artifact_key(key), digest=digest, size=size)
-        except (OSError, EpochalError) as error:
+        except (OSError, ValueError, EpochalError) as error:
             self.left_out.add(f"{key}: {error}")
 
     def _artifact(self, artifact: Any) -> Iterator[Artifact]:
         for content in artifact.manifest.contents:
             key = f"artifacts/{artifact.name}/{content.path}"
-            local = Path(content.local_path)
-            if not content.local_path or not local.is_file():
-                self.left_out.add(f"{key}: its file is not on this machine any more")
-                continue
             try:
-                digest = self._blobs.put_file(local)
-                size = self._blobs.path(digest).stat().st_size
-                role = "weights" if artifact.type == "model" else "file"
-                yield Artifact(key=artifact_key(key), digest=digest, size=size, role=role)
-            except (OSError, EpochalError) as error:
+                local = Path(content.local_path)
+                if not content.local_path or not local.is_file():
+                    self.left_out.add(f"{key}: its file is not on this machine any more")
+                # The log may name any file of this machine: it has to know what is in it.
+                elif _md5(local) != content.digest:
+                    self.left_out.add(f"{key}: its file is not what it was")
+                else:
+                    digest = self._blobs.put_file(local)
+                    size = self._blobs.path(digest).stat().st_size
+                    role = "weights" if artifact.type == "model" else "file"
+                    yield Artifact(key=artifact_key(key), digest=digest, size=size, role=role)
+            except (OSError, ValueError, EpochalError) as error:
                 self.left_out.add(f"{key}: {error}")
 
     def _output(self, output: Any) -> Iterator[Console]:
         """Yield whole lines: the log has fragments."""
-        self._t = _microseconds(output.timestamp) or self._t
+        self._t = microseconds(output.timestamp) or self._t
         kind = 0 if output.output_type == 0 else 1
         *lines, self._lines[kind] = (self._lines[kind] + output.line).split("\n")
         if lines:
-            yield _console(kind, "\n".join(lines) + "\n")
+            yield from _console(kind, "\n".join(lines) + "\n")
 
     def _rest_of_output(self) -> Iterator[Console]:
         for kind, rest in self._lines.items():
             if rest:
-                yield _console(kind, rest)
+                yield from _console(kind, rest)
                 self._lines[kind] = ""
 
 
-def _console(kind: int, text: str) -> Console:
-    return Console(stream="stderr" if kind == 0 else "stdout", text=text[:32_000])
+def _console(kind: int, text: str) -> Iterator[Console]:
+    for at in range(0, len(text), _PIECE):
+        yield Console(stream="stderr" if kind == 0 else "stdout", text=text[at : at + _PIECE])
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+
+
+def _md5(file: Path) -> str:
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False))
+    return base64.b64encode(found.digest()).decode()
 
 
 def _config(items: Iterable[Any]) -> Iterator[Config]:
-    values = {
-        key: _plain(value) for key, value in _tree(items).items() if not key.startswith(_OWN)
-    }
-    if values:
-        yield Config(values=values)
+    values = {key: plain(value) for key, value in tree(items).items() if not key.startswith(_OWN)}
+    for part in pieces(values):
+        yield Config(values=part)
 
 
 def _environment(found: Any) -> Iterator[Environment]:
@@ -335,59 +380,5 @@ def _environment(found: Any) -> Iterator[Environment]:
         values["args"] = list(found.args)
     if found.git.commit:
         values["git"] = {"commit": found.git.commit, "remote": found.git.remote_url}
-    if values:
-        yield Environment(values=values)
-
-
-def _tree(items: Iterable[Any]) -> dict[str, Any]:
-    """Return what items say as one nested dict: the log names leaves by their path."""
-    root: dict[str, Any] = {}
-    for item in items:
-        *parents, last = list(item.nested_key) or [item.key]
-        at = root
-        for part in parents:
-            inner = at.setdefault(part, {})
-            at = inner if isinstance(inner, dict) else at.setdefault(f"{part}.", {})
-        at[last] = _value(item)
-    return root
-
-
-def _flat(items: Iterable[Any]) -> dict[str, Any]:
-    """Return what items say under dotted keys; media stay dicts."""
-    values: dict[str, Any] = {}
-    for key, value in _tree(items).items():
-        _flatten(key, value, values)
-    return values
-
-
-def _value(item: Any) -> Any:
-    try:
-        return json.loads(item.value_json)  # with NaN and Infinity as the client writes them
-    except (ValueError, RecursionError):
-        return item.value_json[:2000]
-
-
-def _flatten(key: str, value: Any, into: dict[str, Any], depth: int = 0) -> None:
-    """Put nested plain dicts under dotted keys; media stay dicts."""
-    if isinstance(value, dict) and "_type" not in value and depth < 20:
-        for inner, one in value.items():
-            _flatten(f"{key}.{inner}", one, into, depth + 1)
-    else:
-        into[key] = value
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can have it."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return to_wire(value)
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list) else value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _microseconds(time: Any) -> int:
-    return int(time.seconds) * 1_000_000 + int(time.nanos) // 1000
+    for part in pieces(values):
+        yield Environment(values=part)

@@ -25,6 +25,8 @@ _BLOCK = 32 * 1024
 _CHUNK = struct.Struct("<IHB")
 _IDENT, _MAGIC, _HEADER = b":W&B", 0xBEE1, 7
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_LOST = -1
+"""Stands for the damaged rest of a block: what was begun before is not completed after it."""
 _MOST = 64 << 20
 
 
@@ -61,6 +63,8 @@ class TransactionLog:
         for kind, data in self._chunks():
             if kind in (_FULL, _FIRST):
                 parts = [data]
+            elif kind == _LOST:
+                parts = []
             elif parts:
                 parts.append(data)
             if kind not in (_FULL, _LAST) or not parts:
@@ -84,14 +88,14 @@ class TransactionLog:
                     start, end = at + _CHUNK.size, at + _CHUNK.size + length
                     if end > len(block):
                         # At the end of the file: still being written, or torn.
-                        self.damaged += len(block) == _BLOCK
+                        if len(block) == _BLOCK:
+                            self.damaged += 1
+                            yield _LOST, b""
                         break
-                    if kind == 0 and length == 0:
-                        break  # the block's padding
                     data = block[start:end]
                     if zlib.crc32(bytes([kind]) + data) != check:
                         self.damaged += 1
-                        yield 0, b""  # whatever was begun is not to be completed by what follows
+                        yield _LOST, b""
                         break
                     yield kind, data
                     at = end
