@@ -153,6 +153,34 @@ def import_wandb_command(
         draw_reports([report])
 
 
+@import_command.command("csv")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--project", required=True, help="Project of the run.")
+@click.option("--name", default="", help="Default: the file's, or its folder's for results.csv.")
+@click.option("--step", default="", help="Column of the step; default: step, iteration or epoch.")
+@workspace_option
+@json_option
+def import_csv_command(
+    file: Path, project: str, name: str, step: str, workspace: Path | None, as_json: bool
+) -> None:
+    """Take in a CSV file: one row a step, or what `epochal export --to csv` wrote.
+
+    \b
+      epochal import csv metrics.csv --project pallets --name v1_baseline --step iteration
+    """
+    from epochal.interop.tables import import_csv
+
+    folder = Folder.at(workspace) if workspace else Folder.find_or_create()[0]
+    with progress("importing", unit="bytes") as advance:
+        report = import_csv(
+            file, workspace=folder, project=project, name=name, step=step, progress=advance
+        )
+    if as_json:
+        print_json([report])
+    else:
+        draw_reports([report])
+
+
 @import_command.command("mlflow")
 @click.argument("source")
 @click.option("--project", default="", help="Default: each run's experiment.")

@@ -13,10 +13,10 @@ from epochal.store.chunks import NO_EPOCH, Points
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
-__all__ = ["export_csv", "export_parquet"]
+__all__ = ["COLUMNS", "FORMULA", "export_csv", "export_parquet"]
 
-_FORMULA = ("=", "@", "+", "-", "\t", "\r")
-_COLUMNS = ("run", "name", "key", "step", "epoch", "time", "value")
+FORMULA = ("=", "@", "+", "-", "\t", "\r")
+COLUMNS = ("run", "name", "key", "step", "epoch", "time", "value")
 
 
 def export_csv(
@@ -31,7 +31,7 @@ def export_csv(
     """
     with _whole(destination) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
+        writer.writerow(COLUMNS)
         for document, key, points in _series(store, documents, progress):
             for step, epoch, t, value in zip(
                 points.step.tolist(),
@@ -49,7 +49,7 @@ def export_csv(
 
 def _safe(cell: Any) -> Any:
     """Keep a name from being a formula where a spreadsheet opens the file."""
-    if isinstance(cell, str) and cell.startswith(_FORMULA) and not _is_number(cell):
+    if isinstance(cell, str) and cell.startswith(FORMULA) and not _is_number(cell):
         return f"'{cell}"
     return cell
 
