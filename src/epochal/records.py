@@ -364,6 +364,8 @@ class DatasetTagged(Body, tag="dataset", frozen=True, kw_only=True):
     message: str = ""
     path: str = ""
     """Where the data was when it was tagged. For people; nothing depends on it."""
+    images: str = ""
+    """Folder of the images of COCO annotations, where it was named because they lie elsewhere."""
     author: str = ""
     prev: tuple[str, ...] = ()
 

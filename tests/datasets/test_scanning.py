@@ -207,7 +207,7 @@ def test_a_file_that_changes_while_it_is_hashed(folder, monkeypatch, writes, pro
 
         return Hasher()
 
-    monkeypatch.setattr("epochal.datasets.scanning.blake3", writing)
+    monkeypatch.setattr("epochal.datasets.reading.blake3", writing)
     found = scan(folder.yaml)
     assert len(found.problems) == problems
     if problems:

@@ -15,7 +15,7 @@ from epochal.cli.common import (
     progress,
     workspace_option,
 )
-from epochal.cli.dataset_access import scan_data, version_content
+from epochal.cli.dataset_access import remembered_images, scan_data, version_content
 from epochal.cli.dataset_content import (
     export_command,
     gc_command,
@@ -100,6 +100,7 @@ def tag_command(
         raise InvalidInput(f"{path}: does not exist", "check the path of the dataset")
     store = open_store(workspace or _workspace())
     folder = store.folder
+    images = images or remembered_images(folder, path)
     found = scan_data(folder, path, layout=layout, images=images)
     if decode:
         with progress("decoding images") as advance:
@@ -122,6 +123,7 @@ def tag_command(
         author=author(),
         allow_label_errors=allow_label_errors,
         scanned=found,
+        images=images or "",
     )
     # Manifest and content first: what a record names is there.
     save_manifest(folder.datasets, done.manifest)

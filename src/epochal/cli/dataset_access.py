@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from epochal.records import DatasetTagged
     from epochal.store.store import Store
 
-__all__ = ["content_at", "find_version", "scan_data", "version_content"]
+__all__ = ["content_at", "find_version", "remembered_images", "scan_data", "version_content"]
 
 
 def scan_data(
@@ -27,6 +27,7 @@ def scan_data(
 
     if not path.exists():
         raise InvalidInput(f"{path}: does not exist", "check the path of the dataset")
+    images = images or remembered_images(folder, path)
     cache = cache_path(folder.datasets, path)
     with progress("reading the data") as advance:
         found = scan(
@@ -39,6 +40,15 @@ def scan_data(
     if os.access(folder.root, os.W_OK):
         found.cache.save(cache)
     return found
+
+
+def remembered_images(folder: Folder, path: Path) -> Path | None:
+    """Return the folder of images that was named when annotations at `path` were tagged."""
+    from epochal.datasets import tagged_versions
+
+    here = os.path.realpath(path)
+    named = [r.images for r in tagged_versions(folder).values() if r.path == here and r.images]
+    return Path(named[-1]) if named else None
 
 
 def find_version(store: Store, ref: str) -> DatasetTagged:

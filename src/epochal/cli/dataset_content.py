@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from epochal.cli.common import json_option, open_store, print_json, progress, workspace_option
 from epochal.cli.dataset_access import content_at, find_version, version_content
 from epochal.errors import EpochalError
+
+if TYPE_CHECKING:
+    from epochal.records import DatasetTagged
+    from epochal.store.store import Store
 
 __all__ = [
     "export_command",
@@ -42,7 +46,7 @@ def verify_command(ref: str, path: Path | None, *, workspace: Path | None, as_js
     state, detail = "unchecked", f"{place} is not on this machine"
     if place.exists():
         with progress("reading the data") as advance:
-            found = check_pin(place, manifest, progress=advance)
+            found = check_pin(place, manifest, progress=advance, images=version.images)
         state, detail = found.state, found.detail
     damaged: list[str] = []
     has_snapshot = snapshot_path(folder.datasets, version.digest).exists()
@@ -133,20 +137,27 @@ def restore_command(ref: str, destination: Path, *, workspace: Path | None, as_j
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["yolo", "coco", "ndjson"]),
+    type=click.Choice(["yolo", "coco", "ndjson", "parquet"]),
     default="yolo",
     show_default=True,
-    help="YOLO labels, COCO JSON, or Ultralytics NDJSON.",
+    help="YOLO labels, COCO JSON, Ultralytics NDJSON, or the list of files as Parquet.",
 )
 @workspace_option
 @json_option
 def export_command(
     ref: str, destination: Path, form: Any, *, workspace: Path | None, as_json: bool
 ) -> None:
-    """Write a version into DESTINATION in a form that other tools read."""
+    """Write a version into DESTINATION in a form that other tools read.
+
+    DESTINATION is a folder that does not exist yet; for parquet a file: one row an image, with
+    split, path, size, digests, width, height and objects per class.
+    """
     from epochal.datasets import export
 
     store = open_store(workspace)
+    if form == "parquet":
+        _export_parquet(store, find_version(store, ref), destination, as_json=as_json)
+        return
     version, content = version_content(store, ref)
     with progress("writing images") as advance:
         made = export(content, destination, form, name=version.name, progress=advance)
@@ -158,6 +169,21 @@ def export_command(
     click.echo(f"wrote {images} images of {version.name}@{version.tag} as {form}: {made}")
     if left_out:
         click.echo(f"note: {left_out} left out, because their labels have errors", err=True)
+
+
+def _export_parquet(
+    store: Store, version: DatasetTagged, destination: Path, *, as_json: bool
+) -> None:
+    from epochal.datasets import load_manifest
+    from epochal.datasets.parquet import write_parquet
+
+    manifest = load_manifest(store.folder.datasets, version.digest)
+    write_parquet(manifest, destination)
+    if as_json:
+        print_json({"path": str(destination), "digest": version.digest, "format": "parquet"})
+        return
+    rows = len(manifest.entries)
+    click.echo(f"wrote {rows} rows of {version.name}@{version.tag} as parquet: {destination}")
 
 
 @click.command("gc")

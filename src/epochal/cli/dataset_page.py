@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 _ROWS = 20
+_AREAS = ("below 32² pixels", "to 96²", "larger")
 _BARS = " ▁▂▃▄▅▆▇█"
 _STATES = {"verified": "green", "drifted": "bold red", "untagged": "yellow", "unchecked": "yellow"}
 _SEVERITIES = {"fatal": "bold red", "error": "red", "warning": "yellow"}
@@ -186,19 +187,29 @@ def print_version(
     sizes = _table(
         "objects", "side, share of the image, 0 to 1", "aspect, 1:16 to 16:1", "per image"
     )
+    areas = _table("objects by area", *_AREAS, "images", right=(1, 2, 3))
     for split in numbers:
         if split.side is not None and split.aspect is not None:
             per_image = _bars(split.per_image)
             sizes.add_row(split.split, _bars(split.side), _bars(split.aspect), per_image)
-    if sizes.row_count:
-        out.print()
-        out.print(sizes)
+        if split.resolutions:
+            counted = (split.small, split.medium, split.large)
+            areas.add_row(split.split, *map(str, counted), _resolutions(split))
+    for table in sizes, areas:
+        if table.row_count:
+            out.print()
+            out.print(table)
     if unknown := sum(split.unknown for split in numbers):
         said = f"labels of {unknown} images are no longer what was tagged: sizes leave them out"
         out.print(Text(said, style="yellow"))
     if runs:
         shown = ", ".join(d.name for d in runs[-_ROWS:])
         out.print(Text(f"used by {len(runs)} run{'' if len(runs) == 1 else 's'}: {shown}"))
+
+
+def _resolutions(split: SplitStatistics) -> str:
+    shown = [f"{r.images} of {r.width} x {r.height}" for r in split.resolutions[:3]]
+    return ", ".join(shown) + (" ..." if len(split.resolutions) > len(shown) else "")
 
 
 def _balance(numbers: Sequence[SplitStatistics]) -> Table:

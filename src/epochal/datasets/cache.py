@@ -19,7 +19,7 @@ from epochal.datasets.labels import Form, LabelRules
 
 __all__ = ["FileState", "ImageKnown", "LabelKnown", "ScanCache", "cache_path"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 _GRANULARITY = 2_000_000_000
 """Nanoseconds: the coarsest clock among common file systems (FAT)."""
@@ -49,6 +49,8 @@ class ImageKnown(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     state: FileState
     digest: str
+    width: int
+    height: int
 
 
 class LabelKnown(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter, defaultdict
@@ -139,9 +140,37 @@ def coco_shapes(content: bytes, name: str) -> dict[str, list[Shape]]:
             Shape(
                 category=number[annotation.category_id],
                 box=(x / w, y / h, (x + width) / w, (y + height) / h),
+                points=tuple((x / w, y / h) for x, y in _joined(annotation.segmentation)),
             )
         )
     return shapes
+
+
+def _joined(segmentation: Any) -> list[tuple[float, float]]:
+    """Return one outline of polygons that are parts of an object; none of a run-length mask.
+
+    Each part is entered and left where it is closest to those before it, so that the way there
+    and back encloses nothing.
+    """
+    outline: list[tuple[float, float]] = []
+    for part in segmentation if isinstance(segmentation, list) else ():
+        if not isinstance(part, list) or len(part) < 6 or len(part) % 2:
+            continue
+        try:
+            numbers = [float(value) for value in part]
+        except (TypeError, ValueError):
+            continue
+        points = list(zip(numbers[::2], numbers[1::2], strict=True))
+        if not outline:
+            outline = points
+            continue
+        pairs = (
+            (math.dist(a, b), i, j) for i, a in enumerate(outline) for j, b in enumerate(points)
+        )
+        _, here, there = min(pairs)
+        there_and_back = [*points[there:], *points[: there + 1]]
+        outline = [*outline[: here + 1], *there_and_back, *outline[here:]]
+    return outline
 
 
 def _load(file: Path) -> _Document:

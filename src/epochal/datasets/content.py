@@ -100,7 +100,8 @@ class Content:
     def rows(self, entry: ManifestEntry) -> list[list[float]] | None:
         """Return an image's labels as rows of a YOLO label file: class, then shares of the image.
 
-        Of COCO annotations the boxes.
+        Of COCO annotations with outlines the outlines, and boxes as outlines: a label file holds
+        either. An object in several parts has one outline, which goes from part to part.
         """
         if not entry.label_digest:
             return []
@@ -110,6 +111,8 @@ class Content:
         shapes = self.shapes(entry)
         if shapes is None:
             return None
+        if self.manifest.header.task == "segment":
+            return [[shape.category, *_outline(shape)] for shape in shapes]
         return [
             [
                 shape.category,
@@ -159,6 +162,12 @@ class Content:
             return None  # changed since: its labels are not to be had
 
 
+def _outline(shape: Shape) -> list[float]:
+    left, top, right, bottom = shape.box
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+    return [value for point in shape.points or corners for value in point]
+
+
 def content_of(folder: Folder, blobs: Blobs, version: DatasetTagged) -> Content:
     """Return the content of a tagged version: its snapshot, the folder it came from, or both.
 
@@ -172,7 +181,7 @@ def content_of(folder: Folder, blobs: Blobs, version: DatasetTagged) -> Content:
         snapshot = load_snapshot(folder.datasets, blobs, version.digest)
     except EpochalError:
         snapshot = None
-    layout, root = _place(version.path)
+    layout, root = _place(version.path, version.images)
     if snapshot is not None:
         layout = snapshot.header.layout
     return Content(manifest, layout, root, snapshot)
@@ -190,7 +199,7 @@ def changed_labels(before: Content, after: Content, change: Change) -> ChangedLa
     )
 
 
-def _place(path: str) -> tuple[Layout, Path | None]:
+def _place(path: str, images: str) -> tuple[Layout, Path | None]:
     """Return how the data at `path` lies, and its root; None where it is not here any more."""
     place = Path(path)
     if not path or not place.exists():
@@ -202,7 +211,7 @@ def _place(path: str) -> tuple[Layout, Path | None]:
         if layout == "coco":
             from epochal.datasets.coco import read_coco
 
-            return layout, Path(read_coco(place).root)
+            return layout, Path(read_coco(place, images).root)
     except EpochalError:
         return layout, None
     return layout, place if place.is_dir() else place.parent

@@ -3,7 +3,7 @@
 The digest covers, of every image, its split, its path relative to the dataset's root, the BLAKE3
 of its bytes, the digest of its labels' meaning (`epochal.datasets.labels.Labels.digest`) and how
 often the split names it; and the class list, the keypoint shape and the splits. It does not cover
-where the root is, times, sizes, or in which order files were found.
+where the root is, times, sizes of files and images, or in which order files were found.
 
 A split's own digests cover content only, not names: renaming a test image makes a new version,
 and the same test set.
@@ -80,6 +80,9 @@ class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The label file has errors, so that the trainer ignores the image."""
     repeats: int = 1
     """How often the split names the image."""
+    width: int = 0
+    """Of the image as stored, in pixels; 0: not known."""
+    height: int = 0
 
     @property
     def identity(self) -> tuple[str, str, str, str, int]:

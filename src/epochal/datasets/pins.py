@@ -93,7 +93,9 @@ def digest_now(folder: Folder, dataset: str) -> str:
     """
     try:
         version = tagged_versions(folder).get(dataset)
-        return _scan(folder, version.path if version else dataset).manifest.digest
+        if version is None:
+            return _scan(folder, dataset).manifest.digest
+        return _scan(folder, version.path, version.images).manifest.digest
     except (EpochalError, OSError):
         return ""
 
@@ -154,7 +156,7 @@ def _check(folder: Folder, version: DatasetTagged, data_yaml: str) -> tuple[Pinn
     except EpochalError as error:
         return Pinned(dataset=ref, digest=version.digest, detail=str(error)), None
     cache = cache_path(folder.datasets, data_yaml)
-    checked = check_pin(data_yaml, manifest, ScanCache.load(cache))
+    checked = check_pin(data_yaml, manifest, ScanCache.load(cache), images=version.images)
     if checked.scan is not None:
         _keep(checked.scan.cache, cache)
     detail = checked.detail[:2000]
@@ -166,9 +168,9 @@ def _verified(version: DatasetTagged) -> Pinned:
     return Pinned(dataset=_ref(version), digest=version.digest, state="verified")
 
 
-def _scan(folder: Folder, data_yaml: str) -> Scan:
+def _scan(folder: Folder, data_yaml: str, images: str = "") -> Scan:
     cache = cache_path(folder.datasets, data_yaml)
-    found = scan(data_yaml, previous=ScanCache.load(cache))
+    found = scan(data_yaml, previous=ScanCache.load(cache), images=images)
     _keep(found.cache, cache)
     return found
 

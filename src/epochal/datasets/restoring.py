@@ -16,6 +16,7 @@ import yaml
 from blake3 import blake3
 
 from epochal.datasets.cache import FileState, ImageKnown, ScanCache
+from epochal.datasets.dimensions import UNKNOWN
 from epochal.datasets.labels import LabelRules
 from epochal.datasets.manifest import Manifest
 from epochal.datasets.scanning import scan
@@ -62,6 +63,7 @@ def restore(
     work = target.with_name(f".{target.name}.restoring-{snapshot.header.digest[:12]}")
     # paths that lead out of the dataset's root stay inside the destination: the root lies deeper
     root = work.joinpath(*["root"] * _depth(snapshot))
+    sizes = {entry.path: (entry.width, entry.height) for entry in manifest.entries}
     written: dict[str, ImageKnown] = {}
     done, total = 0, snapshot.header.size
     header = snapshot.header
@@ -73,7 +75,8 @@ def restore(
         if not place.is_relative_to(work):
             raise Damaged(f"{file.path[:200]!r} leads out of the dataset", "make a new snapshot")
         state = _write(snapshot, file, place)
-        written[str(place)] = ImageKnown(state, file.digest)
+        size = sizes.get(file.path, UNKNOWN)
+        written[str(place)] = ImageKnown(state, file.digest, *size)
         done += file.size
         if progress is not None:
             progress(done, total)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import stat
-import threading
 import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
-from blake3 import blake3
 
-from epochal.datasets.cache import FileState, ImageKnown, LabelKnown, ScanCache
+from epochal.datasets.cache import LabelKnown, ScanCache
 from epochal.datasets.coco import read_coco
-from epochal.datasets.labels import MAX_LABEL_BYTES, LabelRules, Labels, parse_labels
+from epochal.datasets.labels import LabelRules
 from epochal.datasets.layouts import (
     Collection,
     Layout,
@@ -28,6 +25,7 @@ from epochal.datasets.layouts import (
 from epochal.datasets.listing import Listed, list_files, orphan_labels
 from epochal.datasets.manifest import Manifest, ManifestEntry, ManifestHeader, Task
 from epochal.datasets.problems import Problem, printable
+from epochal.datasets.reading import Reader, Reading
 from epochal.datasets.yolo import DataYaml, label_file, read_data_yaml
 
 if TYPE_CHECKING:
@@ -35,15 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Scan", "scan"]
 
-_T = TypeVar("_T")
-
-_READ = 1 << 20
 _BATCH = 64
 """Files a thread takes at once: handing over a single small file costs more than reading it."""
-
-_ATTEMPTS = 3
-
-_local = threading.local()
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,8 +93,8 @@ def scan(
     data = _open(path, layout or layout_of(path), images)
     listing = list_files(data) if isinstance(data, DataYaml) else data.listing
     files = sorted({image.file for image in listing.images})
-    reader = _Reader(data.rules, previous, None if isinstance(data, DataYaml) else data.labels)
-    readings: dict[str, _Reading] = {}
+    reader = Reader(data.rules, previous, None if isinstance(data, DataYaml) else data.labels)
+    readings: dict[str, Reading] = {}
     with ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
         parts = (files[i : i + _BATCH] for i in range(0, len(files), _BATCH))
         for part in pool.map(reader.read_all, parts):
@@ -142,137 +133,8 @@ def _open(
             return read_data_yaml((data_yaml_in(place) if place.is_dir() else None) or place)
 
 
-class _Reading(NamedTuple):
-    """What is known of an image file and its labels."""
-
-    image: ImageKnown | None = None
-    label_state: FileState | None = None
-    """None: there is no label file."""
-    labels: Labels = Labels()
-    files_read: int = 0
-    problem: Problem | None = None
-    """Why the image cannot be part of a version."""
-
-
-class _Unreadable(Exception):
-    def __init__(self, file: str, problem: str, remedy: str) -> None:
-        super().__init__(problem)
-        self.problem = Problem(
-            file=printable(file), problem=problem, remedy=remedy, severity="fatal"
-        )
-
-
-class _Reader:
-    """Reads images and labels that the cache does not know. Used by several threads at once."""
-
-    def __init__(
-        self,
-        rules: LabelRules,
-        previous: ScanCache | None,
-        given: Mapping[str, Labels] | None = None,
-    ) -> None:
-        self.rules = rules
-        self.given = given
-        self.images = previous.images if previous else {}
-        # What a label means depends on the class count: under other rules all are parsed again.
-        self.labels = previous.labels if previous and previous.rules == rules else {}
-
-    def read_all(self, files: list[str]) -> dict[str, _Reading]:
-        return {file: self.read(file) for file in files}
-
-    def read(self, file: str) -> _Reading:
-        try:
-            image, images_read = self._image(file)
-            if self.given is not None:
-                return _Reading(image, None, self.given.get(file, Labels()), images_read)
-            state, labels, labels_read = self._labels(label_file(file))
-        except _Unreadable as error:
-            return _Reading(problem=error.problem)
-        return _Reading(image, state, labels, images_read + labels_read)
-
-    def _image(self, file: str) -> tuple[ImageKnown, int]:
-        known = self.images.get(file)
-        if known is not None and known.state == _state(file):
-            return known, 0
-        state, digest = _read_settled(file, _hash)
-        return ImageKnown(state, digest), 1
-
-    def _labels(self, file: str) -> tuple[FileState | None, Labels, int]:
-        state = _state(file)
-        if state is None:
-            return None, Labels(), 0
-        known = self.labels.get(file)
-        if known is not None and known.state == state:
-            labels = Labels(digest=known.digest, objects=known.objects, form=known.form)
-            return state, labels, 0
-        if state.size > MAX_LABEL_BYTES:
-            raise _Unreadable(file, "too large for a label file", "Export the labels again")
-        state, content = _read_settled(file, _content)
-        return state, parse_labels(content, self.rules), 1
-
-
-def _state(file: str) -> FileState | None:
-    """Return the state of a file, None where there is no such file."""
-    try:
-        status = os.stat(file)  # noqa: PTH116 - twice per image: pathlib would cost more than stat
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise _cannot_read(file, error) from error
-    if not stat.S_ISREG(status.st_mode):
-        raise _Unreadable(file, "not a regular file", "Remove it from the dataset")
-    return FileState.of(status)
-
-
-def _read_settled(file: str, read: Callable[[int], _T]) -> tuple[FileState, _T]:
-    """Read a regular file that does not change meanwhile; try again when it does."""
-    try:
-        for _ in range(_ATTEMPTS):
-            # non-blocking: opening a pipe that nobody writes to must not hang
-            handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
-                before = os.fstat(handle)
-                if not stat.S_ISREG(before.st_mode):
-                    raise _Unreadable(file, "not a regular file", "Remove it from the dataset")
-                result = read(handle)
-            finally:
-                os.close(handle)
-            state = FileState.of(before)
-            # by path: a file that was replaced is another one now
-            if FileState.of(os.stat(file)) == state:  # noqa: PTH116
-                return state, result
-    except (OSError, ValueError) as error:
-        raise _cannot_read(file, error) from error
-    remedy = "Wait until nothing writes to the dataset, then scan again"
-    raise _Unreadable(file, f"changed while it was read, {_ATTEMPTS} times", remedy)
-
-
-def _cannot_read(file: str, error: OSError | ValueError) -> _Unreadable:
-    reason = getattr(error, "strerror", None) or str(error)
-    remedy = "Check that the file exists and can be read, or take it out of the dataset"
-    return _Unreadable(file, f"cannot be read ({reason})", remedy)
-
-
-def _hash(handle: int) -> str:
-    # one buffer a thread: a fresh megabyte for each file would cost more than hashing it
-    buffer: memoryview | None = getattr(_local, "buffer", None)
-    if buffer is None:
-        buffer = _local.buffer = memoryview(bytearray(_READ))
-    hasher = blake3()
-    while size := os.readv(handle, [buffer]):
-        hasher.update(buffer[:size])
-    return hasher.hexdigest()
-
-
-def _content(handle: int) -> bytes:
-    blocks = []
-    while block := os.read(handle, _READ):
-        blocks.append(block)
-    return b"".join(blocks)
-
-
 def _entries(
-    data: DataYaml | Collection, images: Mapping[Listed, int], readings: Mapping[str, _Reading]
+    data: DataYaml | Collection, images: Mapping[Listed, int], readings: Mapping[str, Reading]
 ) -> tuple[list[ManifestEntry], list[Problem]]:
     entries: list[ManifestEntry] = []
     problems: dict[str, list[Problem]] = {}
@@ -311,6 +173,8 @@ def _entries(
                 objects=reading.labels.objects,
                 malformed=reading.labels.malformed,
                 repeats=repeats,
+                width=reading.image.width,
+                height=reading.image.height,
             )
         )
     return entries, [problem for found in problems.values() for problem in found]
@@ -323,7 +187,7 @@ def _label_name(root: str, image: str) -> str:
     return os.path.relpath(label_file(f"{root}/{image}"), root)
 
 
-def _empty(readings: Mapping[str, _Reading]) -> Iterator[Problem]:
+def _empty(readings: Mapping[str, Reading]) -> Iterator[Problem]:
     """Yield a row for each image file without a byte in it."""
     for file, reading in readings.items():
         if reading.image is not None and reading.image.state.size == 0:
@@ -351,7 +215,7 @@ def _alike(images: Mapping[Listed, int]) -> Iterator[Problem]:
             )
 
 
-def _header(data: DataYaml | Collection, readings: Mapping[str, _Reading]) -> ManifestHeader:
+def _header(data: DataYaml | Collection, readings: Mapping[str, Reading]) -> ManifestHeader:
     if not isinstance(data, DataYaml):
         return ManifestHeader(task=data.task, classes=data.classes, splits=data.splits)
     task: Task = "detect"
@@ -366,7 +230,7 @@ def _header(data: DataYaml | Collection, readings: Mapping[str, _Reading]) -> Ma
 
 def _remember(
     rules: LabelRules,
-    readings: Mapping[str, _Reading],
+    readings: Mapping[str, Reading],
     started: int,
     previous: ScanCache | None,
 ) -> ScanCache:

@@ -91,6 +91,7 @@ def tag(
     progress: Callable[[int, int], None] | None = None,
     allow_label_errors: bool = False,
     scanned: Scan | None = None,
+    images: str | os.PathLike[str] = "",
 ) -> Tagging:
     """Scan the data and say what has to be recorded to tag it. Nothing is written.
 
@@ -106,6 +107,8 @@ def tag(
         Tag the data although the trainer will ignore images whose labels are malformed.
     scanned
         The scan, where it was made already.
+    images
+        As in `scan`; the version remembers it.
 
     Raises
     ------
@@ -118,7 +121,7 @@ def tag(
     name = parse_ref(ref)
     if len(message) > _MAX_MESSAGE:
         raise InvalidInput(f"the message has more than {_MAX_MESSAGE} characters", "Shorten it")
-    found = scanned or scan(path, previous=previous, progress=progress)
+    found = scanned or scan(path, previous=previous, progress=progress, images=images)
     refuse(found.problems, "fatal")
     if not allow_label_errors:
         refuse(found.problems, "error")
@@ -141,6 +144,7 @@ def tag(
         classes=classes if sum(len(c.encode()) + 3 for c in classes) < _MAX_CLASSES else (),
         message=message,
         path=printable(os.path.realpath(found.data.file)),
+        images=printable(os.path.realpath(images)) if images else "",
         author=author,
     )
     return Tagging(manifest, record, True, found)
@@ -288,6 +292,7 @@ def check_pin(
     cache: ScanCache | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
+    images: str | os.PathLike[str] = "",
 ) -> PinCheck:
     """Compare working data with a version: the check that a starting training makes.
 
@@ -297,11 +302,11 @@ def check_pin(
     ----------
     cache
         Of an earlier scan; without one every byte is read.
-    progress
+    progress, images
         As in `scan`.
     """
     try:
-        found = scan(path, previous=cache, progress=progress)
+        found = scan(path, previous=cache, progress=progress, images=images)
     except InvalidInput as error:
         return PinCheck("unchecked", str(error), None)
     if found.manifest.digest == manifest.digest:
