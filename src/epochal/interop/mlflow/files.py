@@ -24,7 +24,7 @@ from epochal.store.blobs import Blobs, artifact_key
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
-__all__ = ["Place", "keep", "list_files", "locate", "receive", "remove", "run_files"]
+__all__ = ["Place", "keep", "list_files", "locate", "locate_in", "receive", "remove", "run_files"]
 
 _RUN = re.compile(r"[^/]+/(?P<run>[0-9a-f]{32})/artifacts(?:/(?P<key>.*))?")
 _MODEL = re.compile(r"[^/]+/models/(?P<model>m-[0-9a-f]{32})/artifacts(?:/(?P<key>.*))?")
@@ -60,6 +60,17 @@ def locate(store: Store, path: str) -> Place:
         prefix = f"{_MODEL_FOLDER}/{match['model']}/"
         return Place(model["source_run_id"], prefix, _key(match["key"]))
     raise invalid(f"Invalid artifact path: {path[:300]!r}")
+
+
+def locate_in(store: Store, run: str, path: str) -> Place:
+    """Return the place of a file in a run.
+
+    Raises
+    ------
+    MlflowError
+        If there is no such run, or the path leaves it.
+    """
+    return Place(run_of(store, run).id, "", _key(path))
 
 
 def _key(text: str | None) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from epochal.interop.mlflow import files, recording
@@ -25,7 +27,7 @@ from epochal.interop.mlflow.entities import (
     run_of,
     tags_of,
 )
-from epochal.interop.mlflow.errors import already_exists, invalid, missing, not_found
+from epochal.interop.mlflow.errors import MlflowError, already_exists, invalid, missing, not_found
 from epochal.interop.mlflow.routing import Call, Given, page, required, text
 from epochal.interop.mlflow.search import Lookup, matches, parse_filter, parse_order, sort_by
 from epochal.records import Foreign, Trashed, from_wire
@@ -198,17 +200,29 @@ def _restore_run(store: Store, given: Given) -> dict[str, Any]:
     return {}
 
 
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Name fields as the call has them: what it says is not one of several."""
+    try:
+        yield
+    except MlflowError as error:
+        message = re.sub(r"'(metrics|params|tags)\[0\]\.", "'", error.message)
+        raise MlflowError(error.status, error.code, message) from None
+
+
 def _log_metric(store: Store, given: Given) -> dict[str, Any]:
     for name in ("key", "value", "timestamp"):
         if given.get(name) is None:
             raise missing(name)
-    recording.log_batch(store, run_of(store, _id(given)), metrics=[given])
+    with _alone():
+        recording.log_batch(store, run_of(store, _id(given)), metrics=[given])
     return {}
 
 
 def _log_parameter(store: Store, given: Given) -> dict[str, Any]:
     required(given, "key")
-    recording.log_batch(store, run_of(store, _id(given)), params=[given])
+    with _alone():
+        recording.log_batch(store, run_of(store, _id(given)), params=[given])
     return {}
 
 
@@ -228,7 +242,8 @@ def _log_batch(store: Store, given: Given) -> dict[str, Any]:
 
 def _set_tag(store: Store, given: Given) -> dict[str, Any]:
     required(given, "key")
-    recording.log_batch(store, run_of(store, _id(given)), tags=[given])
+    with _alone():
+        recording.log_batch(store, run_of(store, _id(given)), tags=[given])
     return {}
 
 

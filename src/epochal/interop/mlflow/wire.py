@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,7 +20,7 @@ from starlette.routing import BaseRoute, Route, Router
 from epochal.errors import EpochalError
 from epochal.interop.mlflow import files, model_routes, run_routes
 from epochal.interop.mlflow.errors import MlflowError, invalid, not_found
-from epochal.interop.mlflow.routing import Answer, Call
+from epochal.interop.mlflow.routing import Answer, Call, required
 from epochal.interop.serving import Gate
 from epochal.store.store import Store
 
@@ -55,6 +56,12 @@ def mlflow_app(gate: Gate) -> Router:
         Route(path, artifacts, methods=["GET", "PUT", "DELETE"])
         for path in ("/mlflow-artifacts/artifacts/{path:path}", "/mlflow-artifacts/artifacts")
     ]
+    for path, method, endpoint in (
+        ("/mlflow/upload-artifact", "POST", _upload),
+        ("/mlflow/get-artifact", "GET", _download),
+        ("/mlflow/logged-models/{model_id}/artifacts/files", "GET", _download),
+    ):
+        routes.append(Route(path, _guarded(functools.partial(endpoint, gate)), methods=[method]))
     routes.append(Route("/{rest:path}", _guarded(_unsupported), methods=_ANY))
     return Router(routes)
 
@@ -127,9 +134,36 @@ async def _artifacts(gate: Gate, request: Request) -> Response:
     if request.method == "DELETE":
         await gate.write(lambda store: files.remove(store, place))
         return JSONResponse({})
-    found = await gate.read(lambda store: _blob_of(store, place))
+    return _file(await gate.read(lambda store: _blob_of(store, place)))
+
+
+async def _upload(gate: Gate, request: Request) -> Response:
+    """Take in one file of a run, as MLflow's own pages send it."""
+    query = request.query_params
+    run, path = required(query, "run_uuid"), required(query, "path")
+    place = await gate.read(lambda store: files.locate_in(store, run, path))
+    blobs = await gate.read(lambda store: store.blobs)
+    digest, size = await files.receive(blobs, request.stream())
+    await gate.write(lambda store: files.keep(store, place, digest, size))
+    return JSONResponse({})
+
+
+async def _download(gate: Gate, request: Request) -> Response:
+    """Give out one file of a run or of a logged model, as MLflow's own pages ask for it."""
+    query = request.query_params
+    if model := request.path_params.get("model_id"):
+        path = f"0/models/{model}/artifacts/{required(query, 'artifact_file_path')}"
+        place = await gate.read(lambda store: files.locate(store, path))
+    else:
+        run = query.get("run_id") or required(query, "run_uuid")
+        path = required(query, "path")
+        place = await gate.read(lambda store: files.locate_in(store, run, path))
+    return _file(await gate.read(lambda store: _blob_of(store, place)))
+
+
+def _file(blob: Path) -> Response:
     return FileResponse(
-        found,
+        blob,
         media_type="application/octet-stream",
         headers={
             "content-disposition": "attachment",
@@ -146,7 +180,7 @@ def _listing(store: Store, path: str) -> dict[str, Any]:
     return {"files": [{**f, "path": f["path"].removeprefix(cut)} for f in found]}
 
 
-def _blob_of(store: Store, place: files.Place) -> Any:
+def _blob_of(store: Store, place: files.Place) -> Path:
     body = files.run_files(store.run(place.run)).get(place.prefix + place.key)
     if body is None or body.digest not in store.blobs:
         raise not_found(f"No such artifact: {place.key}")

@@ -1,0 +1,180 @@
+"""What MLflow's own client tests look at besides the happy path: messages, places, odd routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from epochal.interop.mlflow.wire import mlflow_app
+from epochal.journal.folder import Folder
+from epochal.store.store import Store
+
+
+class DirectGate:
+    """One store, used from the thread that asks."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def read(self, answer: Callable[[Store], Any]) -> Any:
+        return answer(self.store)
+
+    write = read
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    with Store(Folder.create(tmp_path)) as store:
+        yield TestClient(mlflow_app(DirectGate(store)))
+
+
+@pytest.fixture
+def run(client: TestClient) -> str:
+    created = client.post("/mlflow/runs/create", json={"experiment_id": "0"})
+    return str(created.json()["run"]["info"]["run_id"])
+
+
+def point(**change: Any) -> dict[str, Any]:
+    return {"key": "loss", "value": 1.0, "timestamp": 1, "step": 0} | change
+
+
+@pytest.mark.parametrize(
+    ("call", "fields", "message"),
+    [
+        ("experiments/create", {"name": 123}, "Invalid value 123 for parameter 'name' supplied"),
+        ("experiments/create", {}, "Missing value for required parameter 'name'"),
+        ("experiments/delete", {}, "Missing value for required parameter 'experiment_id'"),
+        ("runs/update", {}, "Missing value for required parameter 'run_id'"),
+        ("runs/log-metric", {"key": "a"}, "Missing value for required parameter 'value'"),
+        ("runs/log-metric", point(key=1), "Invalid value 1 for parameter 'key' supplied"),
+        ("runs/log-metric", point(value="x"), "Invalid value \"x\" for parameter 'value'"),
+        ("runs/log-metric", point(timestamp="x"), 'Invalid value "x" for parameter \'time'),
+        ("runs/log-parameter", {"value": "a"}, "Missing value for required parameter 'key'"),
+        ("runs/set-tag", {"value": "a"}, "Missing value for required parameter 'key'"),
+        ("runs/delete-tag", {}, "Missing value for required parameter 'key'"),
+        ("runs/delete-tag", {"key": "none"}, "No tag with name: none"),
+        ("runs/log-batch", {"metrics": "x"}, "Invalid value"),
+        (
+            "runs/log-batch",
+            {"metrics": [point(), {"value": 1.0, "timestamp": 1}]},
+            "Missing value for required parameter 'metrics[1].key'",
+        ),
+        (
+            "runs/log-batch",
+            {"params": [{"key": "a", "value": "1"}, {"key": 7, "value": "1"}]},
+            "Invalid value 7 for parameter 'params[1].key' supplied",
+        ),
+        (
+            "runs/log-batch",
+            {"tags": [{"value": "1"}]},
+            "Missing value for required parameter 'tags[0].key'",
+        ),
+        (
+            "runs/search",
+            {"max_results": 0},
+            "Invalid value 0 for parameter 'max_results' supplied",
+        ),
+        ("runs/search", {"max_results": "x"}, "Invalid value \"x\" for parameter 'max_results'"),
+    ],
+)
+def test_messages_begin_as_clients_know_them(
+    client: TestClient, run: str, call: str, fields: dict[str, Any], message: str
+) -> None:
+    given = {"run_id": run, **fields} if call.startswith("runs/") else fields
+    if call == "runs/update":
+        del given["run_id"]
+    answer = client.post(f"/mlflow/{call}", json=given)
+    assert answer.status_code in (400, 404)
+    body = answer.json()
+    assert body["message"].startswith(message)
+    assert body["error_code"] in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
+
+
+def test_a_param_is_written_once(client: TestClient, run: str) -> None:
+    given = {"run_id": run, "key": "lr", "value": "0.1"}
+    for _ in range(2):
+        assert client.post("/mlflow/runs/log-parameter", json=given).status_code == 200
+    answer = client.post("/mlflow/runs/log-parameter", json=given | {"value": "0.2"})
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("Changing param values is not allowed")
+
+
+@pytest.mark.parametrize(
+    ("call", "fields"),
+    [
+        ("log-metric", point()),
+        ("log-parameter", {"key": "a", "value": "1"}),
+        ("set-tag", {"key": "a", "value": "1"}),
+        ("update", {"status": "FINISHED"}),
+    ],
+)
+def test_a_deleted_run_takes_nothing(
+    client: TestClient, run: str, call: str, fields: dict[str, Any]
+) -> None:
+    client.post("/mlflow/runs/delete", json={"run_id": run})
+    answer = client.post(f"/mlflow/runs/{call}", json={"run_id": run, **fields})
+    assert answer.status_code == 400
+    assert "must be in the 'active' state" in answer.json()["message"]
+    client.post("/mlflow/runs/restore", json={"run_id": run})
+    assert client.post(f"/mlflow/runs/{call}", json={"run_id": run, **fields}).status_code == 200
+
+
+def test_experiment_0_is_there_from_the_start(client: TestClient) -> None:
+    found = client.get("/mlflow/experiments/get", params={"experiment_id": "0"}).json()
+    assert found["experiment"]["name"] == "Default"
+    (only,) = client.post("/mlflow/experiments/search", json={}).json()["experiments"]
+    assert only["experiment_id"] == "0"
+
+
+def test_histories_of_several_runs_come_in_one_answer(client: TestClient, run: str) -> None:
+    other = client.post("/mlflow/runs/create", json={"experiment_id": "0"}).json()["run"]["info"]
+    for id in (run, other["run_id"]):
+        for step in range(3):
+            fields = point(run_id=id, step=step, value=float(step))
+            client.post("/mlflow/runs/log-metric", json=fields)
+    asked = {"run_id": [run, other["run_id"]], "metric_key": "loss"}
+    found = client.get("/mlflow/metrics/get-history-bulk", params=asked).json()["metrics"]
+    assert [(m["run_id"], m["step"]) for m in found] == [
+        (id, step) for id in asked["run_id"] for step in range(3)
+    ]
+
+
+def test_a_file_goes_up_and_comes_back_as_the_pages_send_it(client: TestClient, run: str) -> None:
+    place = {"run_uuid": run, "path": "sub/a b.txt"}
+    sent = client.post("/mlflow/upload-artifact", params=place, content=b"hello")
+    assert sent.status_code == 200
+    got = client.get("/mlflow/get-artifact", params=place)
+    assert got.content == b"hello"
+    assert got.headers["content-disposition"] == "attachment"
+    for missing in place:
+        rest = {key: value for key, value in place.items() if key != missing}
+        for answer in (
+            client.post("/mlflow/upload-artifact", params=rest, content=b"x"),
+            client.get("/mlflow/get-artifact", params=rest),
+        ):
+            assert answer.status_code == 400
+            assert missing in answer.json()["message"]
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "a\\b", "a\0b", "a//b"])
+def test_no_path_leaves_the_run(client: TestClient, run: str, path: str) -> None:
+    place = {"run_uuid": run, "path": path}
+    answer = client.post("/mlflow/upload-artifact", params=place, content=b"x")
+    assert answer.json()["message"].startswith("Invalid path")
+    assert client.get("/mlflow/get-artifact", params=place).status_code == 400
+    nowhere = client.get("/mlflow/get-artifact", params={"run_uuid": "0" * 32, "path": "a"})
+    assert nowhere.status_code == 404
+
+
+def test_a_logged_models_file_is_given_out(client: TestClient, run: str) -> None:
+    made = client.post("/mlflow/logged-models", json={"experiment_id": "0", "source_run_id": run})
+    model = made.json()["model"]["info"]["model_id"]
+    path = f"/mlflow-artifacts/artifacts/0/models/{model}/artifacts/MLmodel"
+    assert client.put(path, content=b"flavors: {}").status_code == 200
+    files = f"/mlflow/logged-models/{model}/artifacts/files"
+    assert client.get(files, params={"artifact_file_path": "MLmodel"}).content == b"flavors: {}"
+    assert client.get(files, params={"artifact_file_path": "../x"}).status_code == 400
