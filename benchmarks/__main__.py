@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import client, domain, storage, tables
+from benchmarks import client, datasets, domain, storage, tables
 from benchmarks.measuring import Figure, Measurements, machine
 
 HERE = Path(__file__).parent
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[Path], Measurements]] = {
     "table": tables.run_table,
     "evaluation": domain.evaluation,
     "dataset": domain.dataset_scan,
+    "dvc": datasets.versions,
 }
 
 

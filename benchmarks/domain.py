@@ -96,6 +96,7 @@ def dataset_scan(place: Path, images: int = 20_000, size: int = 20_000) -> Measu
     root = place / "data"
     payload = np.random.default_rng(4)
     block = payload.bytes(size + images)
+    head = b"\xff\xd8\xff\xc0\x00\x11\x08\x02\x80\x02\x80"  # of a JPEG of 640 x 640
     boxes = "".join(f"0 0.{n} 0.5 0.1 0.1\n" for n in range(2, 9))
     for n in range(images):
         split = "val" if n % 10 == 0 else "train"
@@ -103,7 +104,7 @@ def dataset_scan(place: Path, images: int = 20_000, size: int = 20_000) -> Measu
         if n < 2:
             image.parent.mkdir(parents=True)
             label.parent.mkdir(parents=True)
-        image.with_suffix(".jpg").write_bytes(block[n : n + size])
+        image.with_suffix(".jpg").write_bytes(head + block[n + len(head) : n + size])
         label.with_suffix(".txt").write_text(boxes)
     yaml = root / "data.yaml"
     yaml.write_text(f"path: {root}\ntrain: images/train\nval: images/val\nnames: [a]\n")
