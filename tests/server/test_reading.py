@@ -284,3 +284,18 @@ def test_what_is_not_there_says_so(served):
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["code"] == "not-found"
         assert answer.json()["detail"]
+
+
+def test_a_dataset_version_shows_its_boxes_and_how_large_they_are(served):
+    (version,) = get(served, "/datasets")["versions"]
+    page = get(served, f"/datasets/{version['digest']}/entries?split=val")
+    for entry in page["entries"]:
+        assert entry["width"] > 0
+        assert entry["height"] > 0
+        assert len(entry["boxes"]) == sum(entry["objects"].values())
+    splits = get(served, f"/datasets/{version['digest']}/shapes")["splits"]
+    for split in splits:
+        assert split["unknown"] == 0
+        counted = split["small"] + split["medium"] + split["large"]
+        assert counted == sum(split["pixels"]["counts"]) == sum(split["side"]["counts"])
+        assert counted > 0

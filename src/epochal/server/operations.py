@@ -169,6 +169,8 @@ OPERATIONS: tuple[Operation, ...] = (
     _get("/datasets", "datasets", "All dataset versions, and who used which", datasets.Datasets),
     _get("/datasets/{digest}", "dataset", "One dataset version in numbers",
          datasets.DatasetDetail),
+    _get("/datasets/{digest}/shapes", "dataset_shapes", "How large its objects are",
+         datasets.DatasetShapes),
     _get("/datasets/{digest}/entries", "dataset_entries", "Its images",
          datasets.DatasetEntries, datasets.DatasetEntriesQuery),
     _get("/datasets/{digest}/difference/{other}", "dataset_difference",

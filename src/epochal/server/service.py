@@ -18,7 +18,9 @@ from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
 
+from epochal.datasets.content import Content, content_of
 from epochal.datasets.manifest import Manifest
+from epochal.datasets.snapshots import snapshot_path
 from epochal.datasets.versions import load_manifest
 from epochal.decisions.charter import Charter
 from epochal.decisions.charter_file import find_toml
@@ -28,6 +30,7 @@ from epochal.evaluation.document import Evaluation
 from epochal.evaluation.match_records import MatchRecords
 from epochal.evaluation.storage import load_evaluation
 from epochal.journal.folder import Folder
+from epochal.records import DatasetTagged
 from epochal.server.changes import Changes
 from epochal.server.context import Context
 from epochal.server.problems import reject
@@ -41,6 +44,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 JournalSizes: TypeAlias = tuple[tuple[str, int], ...]
+
+_CONTENTS = 8
+"""Dataset versions whose content is held ready."""
 
 _READERS = 4
 """Threads that read: NumPy, SQLite and zstd release the interpreter while they work."""
@@ -74,7 +80,7 @@ class Service:
         """Tell whoever takes in new records that there are some; the tailer sets it."""
         self._ledger: tuple[JournalSizes, Ledger] | None = None
         self._tables: dict[tuple[str | None, bytes], RunTable] = {}
-        blobs = Blobs(folder.blobs)
+        blobs = self.blobs = Blobs(folder.blobs)
         # Named by their content: what is cached never goes stale.
         self.evaluation: Callable[[str], Evaluation] = functools.lru_cache(64)(
             lambda digest: load_evaluation(blobs, digest)
@@ -85,9 +91,23 @@ class Service:
         self.boxes: Callable[[str], Boxes] = functools.lru_cache(4)(
             lambda digest: Boxes.from_bytes(blobs.get(digest))
         )
+        self._contents: dict[tuple[str, str, str, bool, bool], Content] = {}
         self.manifest: Callable[[str], Manifest] = functools.lru_cache(4)(
             lambda digest: load_manifest(folder.datasets, digest)
         )
+
+    def content(self, version: DatasetTagged) -> Content:
+        """Return the content of a dataset version, as far as it is here now."""
+        kept = snapshot_path(self.folder.datasets, version.digest).exists()
+        here = bool(version.path) and Path(version.path).exists()
+        key = (version.digest, version.path, version.images, kept, here)
+        found = self._contents.get(key)
+        if found is None:
+            found = content_of(self.folder, self.blobs, version)
+            if len(self._contents) >= _CONTENTS:
+                self._contents.clear()
+            self._contents[key] = found
+        return found
 
     def close(self) -> None:
         """Finish what is being done, then close all connections and journals."""

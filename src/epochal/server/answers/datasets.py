@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
+from epochal.datasets.content import Content
 from epochal.datasets.differences import Change
 from epochal.datasets.differences import difference as differ
 from epochal.datasets.manifest import Manifest, ManifestEntry
-from epochal.datasets.yolo import read_data_yaml
-from epochal.errors import Damaged, InvalidInput, NotFound
+from epochal.datasets.statistics import SplitStatistics as Shapes
+from epochal.datasets.statistics import split_statistics
+from epochal.errors import Damaged, NotFound
 from epochal.records import DatasetTagged
 from epochal.server.answering import Payload
 from epochal.server.answers.files import image_payload
@@ -21,18 +23,21 @@ from epochal.server.schema.datasets import (
     DatasetEntriesQuery,
     DatasetEntry,
     Datasets,
+    DatasetShapes,
     DatasetVersion,
     DifferenceQuery,
+    EntryBox,
     EntryChange,
+    ShapeStatistics,
     SplitStatistics,
 )
-from epochal.store.blobs import digest_of
 
 __all__ = [
     "dataset",
     "dataset_difference",
     "dataset_entries",
     "dataset_image",
+    "dataset_shapes",
     "datasets",
 ]
 
@@ -104,6 +109,7 @@ def dataset(context: Context, digest: str) -> DatasetDetail:
         manifest = context.service.manifest(digest)
     except NotFound:
         manifest = None
+    contents = list(_contents(context, digest)) if manifest else []
     return DatasetDetail(
         versions=own,
         digest=digest,
@@ -111,7 +117,7 @@ def dataset(context: Context, digest: str) -> DatasetDetail:
         classes=list(manifest.header.classes) if manifest else own[0].classes,
         statistics=_statistics(manifest) if manifest else [],
         available=manifest is not None,
-        readable=any(Path(v.path).is_file() for v in own if v.path),
+        readable=any(c.root is not None or c.snapshot is not None for c in contents),
         others=[v for v in versions if v.name in names and v.digest != digest],
     )
 
@@ -157,7 +163,9 @@ def dataset_entries(context: Context, query: DatasetEntriesQuery, digest: str) -
         and (query.label is None or any(category in wanted for category, _ in entry.objects))
     ]
     page = fits[query.offset : query.offset + query.limit]
-    return DatasetEntries(entries=[_entry(e, classes) for e in page], total=len(fits))
+    contents = list(_contents(context, digest))
+    entries = [_entry(e, classes, _boxes(contents, e)) for e in page]
+    return DatasetEntries(entries=entries, total=len(fits))
 
 
 def _manifest(context: Context, digest: str) -> Manifest:
@@ -167,7 +175,9 @@ def _manifest(context: Context, digest: str) -> Manifest:
     return context.service.manifest(digest)
 
 
-def _entry(entry: ManifestEntry, classes: tuple[str, ...]) -> DatasetEntry:
+def _entry(
+    entry: ManifestEntry, classes: tuple[str, ...], boxes: list[EntryBox] | None = None
+) -> DatasetEntry:
     objects: dict[str, int] = {}
     for category, number in entry.objects:
         objects[classes[category]] = objects.get(classes[category], 0) + number
@@ -178,6 +188,9 @@ def _entry(entry: ManifestEntry, classes: tuple[str, ...]) -> DatasetEntry:
         size=entry.size,
         objects=objects,
         malformed=entry.malformed,
+        width=entry.width,
+        height=entry.height,
+        boxes=boxes,
     )
 
 
@@ -189,12 +202,13 @@ def dataset_difference(
     found = differ(old, new)
     before, after = old.header.classes, new.header.classes
     versions = {v.digest: v for v in _versions(context)}
+    older, newer = (list(_contents(context, d)) for d in (digest, other))
 
     def changes(pairs: tuple[Change, ...]) -> list[EntryChange]:
         return [
             EntryChange(
-                before=_entry(pair.before, before),
-                after=_entry(pair.after, after),
+                before=_entry(pair.before, before, _boxes(older, pair.before)),
+                after=_entry(pair.after, after, _boxes(newer, pair.after)),
                 image_changed=pair.image,
                 labels_changed=pair.labels,
             )
@@ -232,23 +246,62 @@ def dataset_image(context: Context, digest: str, image: str) -> Payload:
     entry = next((e for e in manifest.entries if e.image == image), None)
     if entry is None:
         raise NotFound(f"dataset version {digest[:12]} has no image {image[:12]!r}")
-    for record in context.store.governance("dataset"):
-        if record.body.digest != digest or not record.body.path:
-            continue
-        try:
-            path = Path(read_data_yaml(record.body.path).root, entry.path)
-            if path.stat().st_size != entry.size or entry.size > _MAX_IMAGE:
-                continue
-            data = path.read_bytes()
-        except (OSError, InvalidInput):
-            continue  # not on this machine under that path: another tag may know another one
-        if digest_of(data) == image:
+    if entry.size > _MAX_IMAGE:
+        raise NotFound(f"{entry.path} is too large to be shown")
+    for content in _contents(context, digest):
+        data = content.image(entry)
+        if data is not None:
             return image_payload(data, entry.path)
-        raise Damaged(
-            f"{entry.path} is not the image that was tagged",
-            "the data has changed since; `epochal dataset status` tells what",
-        )
+        if content.root is not None and (content.root / entry.path).exists():
+            raise Damaged(
+                f"{entry.path} is not the image that was tagged",
+                "the data has changed since; `epochal dataset status` tells what",
+            )
     raise NotFound(
         f"{entry.path} is not on this machine as it was tagged",
         "open the UI where the data is, or restore the version",
+    )
+
+
+def _contents(context: Context, digest: str) -> Iterator[Content]:
+    """Yield a version's content by each of its tags: one may know a place that others do not."""
+    for record in context.store.governance("dataset"):
+        if record.body.digest == digest:
+            yield context.service.content(record.body)
+
+
+def _boxes(contents: Sequence[Content], entry: ManifestEntry) -> list[EntryBox] | None:
+    """Return an image's labels; None where none of the contents has them any more."""
+    for content in contents:
+        shapes = content.shapes(entry)
+        if shapes is not None:
+            classes = content.manifest.header.classes
+            return [EntryBox(label=classes[s.category], box=s.box) for s in shapes]
+    return None
+
+
+def dataset_shapes(context: Context, digest: str) -> DatasetShapes:
+    """Return how large a version's objects are; every label file is read."""
+    _manifest(context, digest)
+    found: list[Shapes] = []
+    for content in _contents(context, digest):
+        found = split_statistics(content)
+        if not any(split.unknown for split in found):
+            break
+    return DatasetShapes(
+        splits=[
+            ShapeStatistics(
+                split=split.split,
+                side=split.side,
+                pixels=split.pixels,
+                aspect=split.aspect,
+                per_image=split.per_image,
+                small=split.small,
+                medium=split.medium,
+                large=split.large,
+                resolutions=list(split.resolutions),
+                unknown=split.unknown,
+            )
+            for split in found
+        ]
     )

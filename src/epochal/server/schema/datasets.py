@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from epochal.datasets.statistics import Histogram, Resolution
 from epochal.records import Split
 from epochal.server.schema.common import RunRef
 
@@ -17,10 +18,13 @@ __all__ = [
     "DatasetEntries",
     "DatasetEntriesQuery",
     "DatasetEntry",
+    "DatasetShapes",
     "DatasetVersion",
     "Datasets",
     "DifferenceQuery",
+    "EntryBox",
     "EntryChange",
+    "ShapeStatistics",
     "SplitStatistics",
 ]
 
@@ -91,10 +95,46 @@ class DatasetDetail(msgspec.Struct, frozen=True, kw_only=True):
     """Other versions of the same dataset, oldest first, for differences."""
 
 
+class ShapeStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How large the objects of a split are."""
+
+    split: str
+    side: Histogram | None
+    """Square root of an object's area over the image's; None: no shape is to be had."""
+    pixels: Histogram | None
+    """log2 of the square root of the area in pixels."""
+    aspect: Histogram | None
+    """log2 of width over height, both as shares of the image."""
+    per_image: Histogram
+    small: int
+    """Objects below 32 x 32 pixels in area."""
+    medium: int
+    """From there to 96 x 96."""
+    large: int
+    resolutions: list[Resolution]
+    """The most frequent image sizes."""
+    unknown: int
+    """Images whose labels as tagged are not to be had."""
+
+
+class DatasetShapes(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes and shapes of a version's objects, from its label files."""
+
+    splits: list[ShapeStatistics]
+
+
 class DifferenceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much of each list to return."""
 
     limit: Annotated[int, Meta(ge=0, le=1000)] = 50
+
+
+class EntryBox(msgspec.Struct, frozen=True, kw_only=True):
+    """One labelled object."""
+
+    label: str
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom as shares of the image's width and height."""
 
 
 class DatasetEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +148,11 @@ class DatasetEntry(msgspec.Struct, frozen=True, kw_only=True):
     objects: dict[str, int]
     """Class name -> number of objects."""
     malformed: bool
+    width: int
+    """Pixels; 0: not known."""
+    height: int
+    boxes: list[EntryBox] | None = None
+    """None: the labels as tagged are not to be had, or were not asked for."""
 
 
 class EntryChange(msgspec.Struct, frozen=True, kw_only=True):
