@@ -549,6 +549,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/datasets/{digest}/shapes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How large its objects are */
+        get: operations["dataset_shapes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/datasets/{digest}/entries": {
         parameters: {
             query?: never;
@@ -1366,6 +1383,16 @@ export interface components {
                 [key: string]: number;
             };
             malformed: boolean;
+            width: number;
+            height: number;
+            boxes?: components["schemas"]["EntryBox"][] | null;
+        };
+        /**
+         * DatasetShapes
+         * @description Sizes and shapes of a version's objects, from its label files.
+         */
+        DatasetShapes: {
+            splits: components["schemas"]["ShapeStatistics"][];
         };
         /**
          * DatasetVersion
@@ -1485,6 +1512,19 @@ export interface components {
          */
         Done: {
             change: number;
+        };
+        /**
+         * EntryBox
+         * @description One labelled object.
+         */
+        EntryBox: {
+            label: string;
+            box: [
+                number,
+                number,
+                number,
+                number
+            ];
         };
         /**
          * EntryChange
@@ -1671,6 +1711,14 @@ export interface components {
             sort?: components["schemas"]["SortKey"][];
             cursor?: string | null;
             limit?: number;
+        };
+        /**
+         * Histogram
+         * @description Counts between edges; the first and last bin also hold what lies outside.
+         */
+        Histogram: {
+            edges: number[];
+            counts: number[];
         };
         /**
          * ImageLogged
@@ -2115,6 +2163,15 @@ export interface components {
             name: string;
         };
         /**
+         * Resolution
+         * @description Images of one size, in pixels.
+         */
+        Resolution: {
+            width: number;
+            height: number;
+            images: number;
+        };
+        /**
          * RunDetail
          * @description One run with what other records say about it.
          */
@@ -2204,6 +2261,9 @@ export interface components {
             lesson?: components["schemas"]["LessonWritten"] | null;
             lessons?: components["schemas"]["Stamped"][];
             dropped?: number;
+            dropped_reasons?: {
+                [key: string]: number;
+            };
             rev?: number;
             last_t?: number;
         };
@@ -2316,6 +2376,22 @@ export interface components {
             ] | null;
             nan?: number;
             last_epoch?: number | null;
+        };
+        /**
+         * ShapeStatistics
+         * @description How large the objects of a split are.
+         */
+        ShapeStatistics: {
+            split: string;
+            side: components["schemas"]["Histogram"] | null;
+            pixels: components["schemas"]["Histogram"] | null;
+            aspect: components["schemas"]["Histogram"] | null;
+            per_image: components["schemas"]["Histogram"];
+            small: number;
+            medium: number;
+            large: number;
+            resolutions: components["schemas"]["Resolution"][];
+            unknown: number;
         };
         /**
          * SortKey
@@ -3561,6 +3637,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DatasetDetail"];
+                };
+            };
+            /** @description Why the request was not answered */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dataset_shapes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How large its objects are */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetShapes"];
                 };
             };
             /** @description Why the request was not answered */
