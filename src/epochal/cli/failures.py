@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 from typing import Any
 
@@ -10,6 +12,24 @@ import click
 from epochal.errors import EpochalError
 
 __all__ = ["EpochalGroup", "fail"]
+
+_PLAIN = str.maketrans(
+    {"●": "*", "✗": "x", "✓": "+", "✔": "+", "▶": ">", "■": "#", "·": "-", "–": "-", "—": "-"}
+    | {"…": "~", "±": "~", "×": "x", "→": ">", "−": "-", "≥": ">=", "≤": "<=", "σ": "sd"}
+    | dict(zip("▁▂▃▄▅▆▇█", "_.-:=+*#", strict=True))
+)
+"""What our pages draw with, for terminals that cannot."""
+
+
+def _drawn_plainly(error: UnicodeError) -> tuple[str, int]:
+    """Stand in for characters that an encoding lacks: a page with a ``?`` beats a crash."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(_PLAIN)
+    return "".join(c if c.isascii() else "?" for c in text), error.end
+
+
+codecs.register_error("epochal.plain", _drawn_plainly)
 
 
 def fail(error: EpochalError, *, as_json: bool = False) -> None:
@@ -44,6 +64,13 @@ class EpochalGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; end with exit code 2 where it fails."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper) and stream.errors in (
+                "strict",
+                "surrogateescape",
+                "backslashreplace",
+            ):
+                stream.reconfigure(errors="epochal.plain")
         try:
             return super().invoke(ctx)
         except EpochalError as error:

@@ -367,6 +367,7 @@ class Store:
         Ambiguous
             If several runs fit; the message lists their ids.
         """
+        text = text.encode(errors="replace").decode()  # as typed in a locale that cannot say it
         in_project, _, name = text.rpartition("/")
         found = self._named(text, project)
         if not found and in_project:
