@@ -1,6 +1,7 @@
 """`init`, `runs`, `show`, edits, `baseline`, `backup`, `doctor`, as a user meets them."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -203,7 +204,7 @@ def test_show_survives_strange_values(folder, record_run, epochal):
         ],
     )
     shown = epochal("show", "v1_baseline").stdout
-    assert "2 records were lost" in shown
+    assert "2 records were lost: full (2)" in shown
     assert "[red]text" in shown
     assert "\x1b" not in shown
     assert json.loads(epochal("show", "v1_baseline", "--json").stdout)["run"]["dropped"] == 2
@@ -220,7 +221,7 @@ def test_show_keeps_test_numbers_back(folder, record_run, epochal):
     for options in ([], ["--json"]):
         shown = epochal("show", "v1_baseline", *options).stdout
         assert "0.432" in shown
-        assert "876" not in shown
+        assert "0.876" not in shown
 
 
 def test_console(folder, record_run, epochal):
@@ -396,3 +397,27 @@ def test_completion_of_run_names(workspace):
         check=False,
     )
     assert "v2_imgsz_1024" in completed.stdout
+
+
+def test_a_metric_that_nobody_logged_is_told_with_what_there_is(folder, record_run, epochal):
+    record_run("v1_baseline", metrics={"accuracy": [0.5, 0.6]})
+    record_run("v2_lr", metrics={"accuracy": [0.5, 0.7]})
+    shown = " ".join(epochal("runs").stdout.split())
+    assert "no run here logged mAP50-95; there are accuracy" in shown
+    assert "`metric` in epochal.toml" in shown
+    assert "no run here" not in epochal("runs", "--metric", "accuracy").stdout
+    assert "epochal charter apply" in epochal("compare", "v1_baseline", "v2_lr", code=2).stderr
+
+
+def test_a_terminal_without_unicode_gets_plain_signs(workspace):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    for arguments in (["runs"], ["show", "v2_imgsz_1024"], ["show", "v2_\xfc"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "epochal", *arguments],
+            env=environment,
+            capture_output=True,
+            check=False,
+        )
+        assert (done.stdout + done.stderr).isascii()
+        assert b"Traceback" not in done.stderr
+        assert done.returncode == (2 if "\xfc" in arguments[-1] else 0)

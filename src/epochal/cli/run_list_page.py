@@ -58,7 +58,7 @@ def draw_runs(out: Console, found: RunList, metric: Metric, hint: str = "") -> N
     metric
         The one that `found` is about.
     hint
-        What to say where nothing is listed.
+        What to do where nothing is listed, or nothing of the metric.
     """
     out.print(_headline(found, metric))
     if not found.runs:
@@ -80,6 +80,8 @@ def draw_runs(out: Console, found: RunList, metric: Metric, hint: str = "") -> N
         table.add_row(*row)
     out.print(table)
     _print_foot(out, found)
+    if hint:
+        out.print(Text(hint, style="yellow"))
 
 
 def _width(column: _Column, cells: Sequence[Text]) -> int:

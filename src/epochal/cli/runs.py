@@ -21,6 +21,8 @@ from epochal.errors import InvalidInput
 from epochal.records import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from epochal.analysis.metrics import Metric, Registry
     from epochal.store.documents import RunDocument
     from epochal.store.run_table import RunTable
@@ -143,7 +145,8 @@ def runs_command(
         return
     from epochal.cli.run_list_page import draw_runs
 
-    draw_runs(console(), found, resolved, hint=_hint(found, where, trashed))
+    hint = _hint(found, where, trashed) or _metric_hint(resolved, registry, documents)
+    draw_runs(console(), found, resolved, hint=hint)
 
 
 def _project(store: Store, given: str | None) -> str | None:
@@ -298,6 +301,19 @@ def _show_groups(
     names = {document.id: document.name for document in store.runs(project, trashed=trashed)}
     best = "best" if metric.direction else "last"
     draw_groups(console(), by, groups, metric, best, names)
+
+
+def _metric_hint(metric: Metric, registry: Registry, documents: Sequence[RunDocument]) -> str:
+    """Return which metrics there are where none of the runs logged the one that is listed."""
+    logged = sorted({key for document in documents for key in document.metrics})
+    if not logged or registry.find_key(metric.name, logged) is not None:
+        return ""
+    more = f" and {len(logged) - 8} more" if len(logged) > 8 else ""
+    return (
+        f"no run here logged {metric.name}; there are {', '.join(logged[:8])}{more}\n"
+        "see one with --metric, or set `metric` in epochal.toml for good, and "
+        "`epochal charter apply -m REASON`"
+    )
 
 
 def _hint(found: RunList, where: str, trashed: bool) -> str:

@@ -28,7 +28,8 @@ def no_metric(document: RunDocument, metric: Metric) -> NotFound:
     logged = ", ".join(sorted(document.metrics)[:12]) or "nothing"
     return NotFound(
         f"run {document.name} has no metric {metric.name!r}; it logged {logged}",
-        "choose one with --metric",
+        "choose one with --metric, or for good as `metric` in epochal.toml, and "
+        "`epochal charter apply -m REASON`",
     )
 
 
