@@ -278,9 +278,12 @@ def _print_problems(out: Console, run: RunDocument) -> None:
         return
     _heading(out, "notices")
     if run.dropped:
-        out.print(
-            Text(f"{run.dropped} records were lost: the disk refused them", style="bold red")
+        why = ", ".join(
+            f"{reason or 'the disk refused them'} ({count:,})"
+            for reason, count in run.dropped_reasons.items()
         )
+        lost = f"{run.dropped:,} records were lost: {why or 'the disk refused them'}"
+        out.print(Text(lost, style="bold red"))
     for stamped in sorted(said, key=lambda s: s.t)[-_ROWS:]:
         match stamped.body:
             case Alert(title=title, text=text, level=level):

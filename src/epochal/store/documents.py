@@ -114,6 +114,9 @@ class RunDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     lessons: list[Stamped] = []
     """All edits of the lesson, oldest first."""
     dropped: int = 0
+    """Records that could not be written."""
+    dropped_reasons: dict[str, int] = {}
+    """How many of them for which reason."""
     rev: int = 0
     """The highest revision of an edit by a person."""
     last_t: int = 0
@@ -195,6 +198,8 @@ class _Fold:
                 keep_foreign(doc.foreign.setdefault(body.system, {}), body)
             case Dropped():
                 doc.dropped += body.count
+                reasons = doc.dropped_reasons
+                reasons[body.reason] = reasons.get(body.reason, 0) + body.count
             case StopRequested():
                 doc.stop_requested = True
             case _:
