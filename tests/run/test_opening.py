@@ -15,7 +15,7 @@ import pytest
 import epochal
 from epochal.errors import EpochalError, InvalidInput, NewerFormat, NotFound, Refused
 from epochal.journal.folder import Folder
-from epochal.records import FORMAT, Config, Notice, Opened
+from epochal.records import FORMAT, Config, Notice, Opened, Renamed
 
 
 @dataclasses.dataclass
@@ -168,6 +168,20 @@ def test_a_run_object_is_a_parent(start, records):
     one = start("v1_baseline")
     two = start("v2_lr", parent=one)
     assert records(two, Opened)[0].parent == one.id
+
+
+def test_a_parent_that_nobody_knows_is_said(start, records, capsys):
+    run = start("v2_lr", parent="v1_basline")
+    assert [n.code for n in records(run, Notice)] == ["parent"]
+    assert "no run 'v1_basline'" in capsys.readouterr().err
+    assert records(run, Opened)[0].parent == "v1_basline"
+
+
+def test_a_renamed_parent_is_known(start, records):
+    one = start("v1_baseline")
+    one.record(Renamed(name="v1_start"))
+    one.finish()
+    assert records(start("v2_lr", parent="v1_start"), Notice) == []
 
 
 def test_opening_a_second_run_finishes_the_first(start, capsys):

@@ -68,9 +68,10 @@ def test_data_that_differs_from_its_tag_has_drifted(start, records, tagged, data
     assert pins(records, run) == [("drifted", tagged)]
 
 
-def test_a_version_that_was_never_tagged_is_an_error(start):
+def test_a_version_that_was_never_tagged_is_an_error_and_leaves_no_run(start, folder):
     with pytest.raises(NotFound, match="no dataset version"):
         start(dataset="pallets@v9")
+    assert list(folder.run_folders()) == []
 
 
 def test_the_policy_require_refuses_untagged_data(start, data, policy):

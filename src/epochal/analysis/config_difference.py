@@ -45,6 +45,8 @@ _NOISE_AT_THE_TOP = (
     "name", "project", "experiment", "timestamp", "user", "host", "resume", "cache", "profile",
     "plots", "save", "save_*", "show", "show_*", "line_width", "visualize", "wandb", "wandb.*",
     "mlflow", "mlflow.*",
+    # what a script hands on to `epochal.init`, in a config that is all of its arguments
+    "parent", "group", "tags", "hypothesis",
 )
 _SEEDS = {"seed", "random_seed", "manual_seed", "global_seed", "rng_seed", "random_state"}
 _DATA = {"data", "data_dir", "data_root", "data_path", "dataset", "dataset_path", "dataset_root"}

@@ -30,36 +30,53 @@ def settle_name(
         If the charter's naming policy is ``refuse`` and the name does not follow its pattern.
     """
     charter = charter_for_training(folder, project, Path.cwd())
+    notices = _on_parent(folder, project, parent)
     if name is not None and check(name, charter.naming_pattern).ok:
-        return name, []
+        return name, notices
     suggestion = suggested_name(folder, project, parent, config)
     if name is None:
         say(f"no name was given; this run is called {suggestion}")
-        return suggestion, [Notice(code="name", text=f"named {suggestion} by Epochal")]
+        return suggestion, [*notices, Notice(code="name", text=f"named {suggestion} by Epochal")]
     verdict = check(name, charter.naming_pattern, suggestion=suggestion)
     if charter.naming_policy == "refuse":
         raise Refused(verdict.problem, verdict.remedy)
     say(f"{verdict.problem}. {verdict.remedy}")
-    return name, [Notice(code="name", text=f"{verdict.problem}. {verdict.remedy}")]
+    return name, [*notices, Notice(code="name", text=f"{verdict.problem}. {verdict.remedy}")]
+
+
+def _on_parent(folder: Folder, project: str, parent: str | None) -> list[Notice]:
+    """Return a notice where no run is the parent; it may still come, as from another machine."""
+    if not parent or any(_may_be(f, parent) for f in folder.run_folders()):
+        return []
+    # A run that was renamed keeps its folder: only its journal knows the name it has now.
+    if _parent_of(_known_runs(folder, project, None), parent) is not None:
+        return []
+    text = f"no run {parent!r} is here to be the parent; `epochal runs` lists those that are"
+    say(text)
+    return [Notice(code="parent", text=text)]
 
 
 def suggested_name(folder: Folder, project: str, parent: str | None, config: Any) -> str:
     """Return a name from the config difference to `parent`, or ``v<n>_baseline`` without one."""
     known = _known_runs(folder, project, parent)
     taken = {opened.name for opened, _ in known.values()}
-    found = None
-    if parent:
-        names = [parent, parent.rpartition("/")[2]]
-        found = next(
-            (known[run] for run in known if run.startswith(parent) or known[run][0].name in names),
-            None,
-        )
+    found = _parent_of(known, parent) if parent else None
     if found is None:
         # Without a known parent there is nothing to compare with; the next version still counts.
         name = suggest(None, None, taken)
         return name if not taken else re.sub("_baseline$", "_unnamed_change", name)
     opened, parent_config = found
     return suggest(opened.name, difference(parent_config, config_values(config)), taken)
+
+
+def _parent_of(
+    known: dict[str, tuple[Opened, dict[str, Any]]], parent: str
+) -> tuple[Opened, dict[str, Any]] | None:
+    names = [parent, parent.rpartition("/")[2]]
+    return next(
+        (known[run] for run in known if run.startswith(parent) or known[run][0].name in names),
+        None,
+    )
 
 
 def _known_runs(
@@ -91,12 +108,16 @@ def _newest(folder: Folder, parent: str | None) -> list[Path]:
     folders = sorted(folder.run_folders(), key=lambda f: f.name, reverse=True)
     newest, older = folders[:_RUNS], folders[_RUNS:]
     if parent:
-        name = slug(parent.rpartition("/")[2])
-        ids = parent[:8].lower()
-        newest += [
-            f for f in older if f"-{name}-" in f.name or f.name.rpartition("-")[2].startswith(ids)
-        ]
+        newest += [f for f in older if _may_be(f, parent)]
     return newest
+
+
+def _may_be(run_folder: Path, parent: str) -> bool:
+    """Whether the name of a run's folder allows for it to be the parent."""
+    name = run_folder.name
+    return f"-{slug(parent.rpartition('/')[2])}-" in name or name.rpartition("-")[2].startswith(
+        parent[:8].lower()
+    )
 
 
 _RUNS = 1_000

@@ -142,6 +142,10 @@ def _open(
         notices: list[Notice] = []
     else:
         project = project or default_project(folder)
+        if dataset:
+            from epochal.run.pinning import refuse_unknown
+
+            refuse_unknown(folder, dataset)
         name, notices = settle_name(folder, project, name, parent, config)
         run_id, attempt, next_step = secrets.token_hex(16), 1, 0
         run_folder = folder.new_run_folder(run_id, name)

@@ -10,14 +10,31 @@ import msgspec
 
 from epochal.decisions.charter import charter_for_training
 from epochal.errors import EpochalError, Refused
+from epochal.journal.folder import Folder
 from epochal.records import Pinned
 from epochal.run.run import Run
 from epochal.run.telling import say
 
-__all__ = ["pin_dataset"]
+__all__ = ["pin_dataset", "refuse_unknown"]
 
 _PATIENCE = 10.0
 """Seconds that the end of a training waits for the check of its data."""
+
+
+def refuse_unknown(folder: Folder, dataset: str) -> None:
+    """Refuse a ``name@tag`` that was never tagged, before there is a run of it.
+
+    Raises
+    ------
+    NotFound
+        Naming the versions there are.
+    """
+    if "@" not in dataset or Path(dataset).expanduser().exists():
+        return
+    from epochal.datasets.pins import pin_of, tagged_versions
+
+    if dataset not in tagged_versions(folder):
+        pin_of(folder, dataset)
 
 
 def pin_dataset(run: Run, dataset: str) -> None:
