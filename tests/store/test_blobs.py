@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,15 @@ from epochal.store.blobs import Blobs, artifact_key, digest_of
 @pytest.fixture
 def blobs(tmp_path):
     return Blobs(tmp_path / "blobs")
+
+
+def test_what_is_put_again_is_young_again(blobs, tmp_path):
+    digest = blobs.put(b"weights")
+    (tmp_path / "best.pt").write_bytes(b"weights")
+    for again in (lambda: blobs.put(b"weights"), lambda: blobs.put_file(tmp_path / "best.pt")):
+        os.utime(blobs.path(digest), (0, 0))
+        assert again() == digest
+        assert blobs.path(digest).stat().st_mtime > 0
 
 
 def test_what_is_put_comes_back(blobs, tmp_path):

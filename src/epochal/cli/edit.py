@@ -128,7 +128,7 @@ def purge_command(
     """Delete each RUN with its folder, for good. Looks and decisions stay on record.
 
     A tombstone keeps late clients, imports and copies from bringing it back. Files that other
-    runs may share stay in the workspace.
+    runs may share stay in the workspace; `epochal dataset gc` frees those that none needs.
     """
     with open_store(workspace) as store:
         documents = list({d.id: d for d in (store.find_run(r, project) for r in runs)}.values())

@@ -88,7 +88,7 @@ class Blobs:
     def put(self, data: bytes) -> str:
         """Store `data`; return its digest once it is durable."""
         digest = digest_of(data)
-        if digest not in self:
+        if not self._keep(digest):
             with self._temporary() as (temporary, file):
                 file.write(data)
                 self._settle(file, temporary, digest)
@@ -104,7 +104,7 @@ class Blobs:
                 shutil.copyfileobj(original, file, _PIECE)
             file.flush()
             digest = digest_of_file(temporary)
-            if digest not in self:
+            if not self._keep(digest):
                 self._settle(file, temporary, digest)
         return digest
 
@@ -131,6 +131,16 @@ class Blobs:
                 "restore it from a backup; `epochal doctor` lists all damaged files",
             )
         return data
+
+    def _keep(self, digest: str) -> bool:
+        """Return whether the blob is here, and young again, so that it is not collected now."""
+        try:
+            os.utime(self.path(digest))
+        except FileNotFoundError:
+            return False
+        except OSError:  # somebody else's file: as old as it is
+            return digest in self
+        return True
 
     def _settle(self, file: BinaryIO, temporary: Path, digest: str) -> None:
         file.flush()

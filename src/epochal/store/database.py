@@ -83,7 +83,8 @@ def _is_busy(error: sqlite3.Error) -> bool:
 
 def _explained(error: sqlite3.DatabaseError, path: Path) -> Exception:
     if _is_busy(error):
-        return Busy(f"the index {path} cannot be written now: {error}", "try again in a moment")
+        remedy = "free some space" if "full" in str(error) else "try again in a moment"
+        return Busy(f"the index {path} cannot be written now: {error}", remedy)
     if isinstance(error, (sqlite3.ProgrammingError, sqlite3.IntegrityError)):
         return error
     if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
