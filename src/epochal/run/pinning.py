@@ -66,8 +66,13 @@ def pin_dataset(run: Run, dataset: str) -> None:
     pinned = _found(run, dataset)
     if pinned.state in ("untagged", "drifted"):
         if policy == "require":
+            what = (
+                f"{pinned.dataset} is not tagged"
+                if pinned.state == "untagged"
+                else _what(pinned)  # of untagged data it names the command, as the remedy does
+            )
             raise Refused(
-                f"the charter requires a tagged dataset; {_what(pinned)}",
+                f"the charter requires a tagged dataset; {what}",
                 f'`epochal dataset tag {_path(pinned, dataset)} NAME@TAG -m "..."` tags it',
             )
         if policy == "auto" and Path(_path(pinned, dataset)).is_file():
