@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import client, datasets, domain, storage, tables
+from benchmarks import client, datasets, domain, interop, storage, tables
 from benchmarks.measuring import Figure, Measurements, machine
 
 HERE = Path(__file__).parent
@@ -29,7 +29,13 @@ BENCHMARKS: dict[str, Callable[[Path], Measurements]] = {
     "evaluation": domain.evaluation,
     "dataset": domain.dataset_scan,
     "dvc": datasets.versions,
+    "mlflow-wire": interop.mlflow_wire,
 }
+BESIDE_PEERS: dict[str, Callable[[Path, Path | None], Measurements]] = {
+    "first-log": client.first_log,
+    "tensorboard": interop.event_files,
+}
+PEERS = ("wandb", "mlflow", "aim", "tensorboard")
 
 
 def peers_environment(folder: Path) -> Path | None:
@@ -39,7 +45,7 @@ def peers_environment(folder: Path) -> Path | None:
         return folder
     try:
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        for name in ("wandb", "mlflow", "aim"):  # one by one: not each installs everywhere
+        for name in PEERS:  # one by one: not each installs everywhere
             done = subprocess.run(
                 [str(python), "-m", "pip", "install", "--quiet", name], check=False
             )
@@ -110,7 +116,7 @@ def as_markdown(figures: list[Figure], about: dict[str, str]) -> str:
 def main() -> int:
     """Run the benchmarks; exit with 1 where a budget is missed or one cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = ["first-log", *BENCHMARKS]
+    names = [*BESIDE_PEERS, *BENCHMARKS]
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument(
         "--peers",
@@ -131,8 +137,8 @@ def main() -> int:
             if not options.json:
                 print(f"{name} ...", file=sys.stderr, flush=True)
             try:
-                if name == "first-log":
-                    figures += client.first_log(Path(place), peers)
+                if name in BESIDE_PEERS:
+                    figures += BESIDE_PEERS[name](Path(place), peers)
                 else:
                     figures += BENCHMARKS[name](Path(place))
             except Exception as error:  # noqa: BLE001 - the others are still worth measuring
