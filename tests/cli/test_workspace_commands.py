@@ -409,6 +409,16 @@ def test_a_metric_that_nobody_logged_is_told_with_what_there_is(folder, record_r
     assert "epochal charter apply" in epochal("compare", "v1_baseline", "v2_lr", code=2).stderr
 
 
+def test_wrong_usage_is_json_too_where_json_is_asked_for(folder, epochal):
+    for arguments in (["compare"], ["charter", "apply"], ["runs", "--nonsense"]):
+        error = json.loads(epochal(*arguments, "--json", code=2).stderr)["error"]
+        assert error["type"] == "InvalidInput"
+        assert (
+            error["remedy"]
+            == f"`epochal {' '.join(arguments[:2]).split(' --')[0]} --help` tells how"
+        )
+
+
 def test_a_terminal_without_unicode_gets_plain_signs(workspace):
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
     for arguments in (["runs"], ["show", "v2_imgsz_1024"], ["show", "v2_\xfc"]):

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from epochal.errors import EpochalError
+from epochal.errors import EpochalError, InvalidInput
 
 __all__ = ["EpochalGroup", "fail"]
 
@@ -65,19 +65,21 @@ class EpochalGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; end with exit code 2 where it fails."""
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper) and stream.errors in (
-                "strict",
-                "surrogateescape",
-                "backslashreplace",
-            ):
+            if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="epochal.plain")
         try:
             return super().invoke(ctx)
         except EpochalError as error:
             fail(error, as_json=ctx.meta["epochal.json"])
+        except click.UsageError as error:
+            if not ctx.meta["epochal.json"]:
+                raise
+            place = error.ctx.command_path if error.ctx is not None else ctx.command_path
+            problem = InvalidInput(error.format_message(), f"`{place} --help` tells how")
+            fail(problem, as_json=True)
         except BrokenPipeError:
             raise  # `epochal runs | head`: click ends quietly
         except OSError as error:
             place = f" ({error.filename})" if error.filename else ""
-            problem = EpochalError(f"{error.strerror or error}{place}")
-            fail(problem, as_json=ctx.meta["epochal.json"])
+            failed = EpochalError(f"{error.strerror or error}{place}")
+            fail(failed, as_json=ctx.meta["epochal.json"])

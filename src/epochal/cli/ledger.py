@@ -93,7 +93,8 @@ def verify_command(against: Path | None, workspace: Path | None, as_json: bool) 
 @ledger_command.command("export")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="File; default: stdout.")
 @workspace_option
-def export_command(output: Path | None, workspace: Path | None) -> None:
+@json_option
+def export_command(output: Path | None, workspace: Path | None, as_json: bool) -> None:
     """Write all looks, decisions and charters with their hashes as one JSON document."""
     from epochal.decisions.ledger_report import export
 
@@ -105,6 +106,9 @@ def export_command(output: Path | None, workspace: Path | None) -> None:
     if output.exists():
         raise InvalidInput(f"{output} exists", "name another file: exports are kept, not replaced")
     output.write_bytes(data)
+    if as_json:
+        print_json({"file": str(output), "bytes": len(data)})
+        return
     click.echo(f"wrote {output}", err=True)
 
 
