@@ -38,7 +38,8 @@ check: $(VENV)/.ready-dev ## Style, types and layers only
 	$(BIN)/lint-imports
 
 test-slow: $(VENV)/.ready-dev ## Crash loops, power cuts, simulations
-	$(BIN)/python -m pytest -m slow --ignore tests/yolo --ignore tests/clients
+	$(BIN)/python -m pytest -m slow -n 2 tests/decisions
+	$(BIN)/python -m pytest -m slow --ignore tests/yolo --ignore tests/clients --ignore tests/decisions
 
 test-web: web/node_modules/.ready ## The pages' source: types, and the functions that need no browser
 	cd web && npm run check && npm test

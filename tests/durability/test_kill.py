@@ -30,7 +30,7 @@ KILLS = int(os.environ.get("EPOCHAL_KILLS", "100"))
 NURSERY = """
     import os, sys, threading
     import epochal, epochal.run.opening, epochal.run.naming, epochal.store.blobs, blake3
-    workspace = sys.argv[1]
+    workspace, tell = sys.argv[1], int(os.environ["TELL"])
     if os.environ.get("MUTANT") == "buffered":
         from epochal.journal import writer
         class Buffered:
@@ -45,7 +45,7 @@ NURSERY = """
     def train(round, resume):
         run = epochal.init("p", "v1_baseline", workspace=workspace, capture=False,
                            resume=resume or None)
-        os.write(3, run.id.encode() + b"\\n")
+        os.write(tell, run.id.encode() + b"\\n")
         def work(thread):
             step = thread
             while True:
@@ -61,7 +61,7 @@ NURSERY = """
         pid = os.fork()
         if pid == 0:
             train(int(round), resume)
-        os.write(3, b"pid %d\\n" % pid)
+        os.write(tell, b"pid %d\\n" % pid)
         os.waitpid(pid, 0)
 """
 
@@ -72,13 +72,12 @@ class Nursery:
     def __init__(self, workspace, artifact, **environment):
         receive, send = os.pipe()
         self.process = subprocess.Popen(
-            ["sh", "-c", 'exec 3>&$0; exec "$@"', str(send), sys.executable, "-c",
-             textwrap.dedent(NURSERY), str(workspace), str(artifact)],
+            [sys.executable, "-c", textwrap.dedent(NURSERY), str(workspace), str(artifact)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "EPOCHAL_QUIET": "1", **environment},
+            env={**os.environ, "EPOCHAL_QUIET": "1", "TELL": str(send), **environment},
             pass_fds=(send,),
-        )  # fmt: skip
+        )
         os.close(send)
         self._told = os.fdopen(receive)
 
