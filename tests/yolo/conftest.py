@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,26 @@ QUICK = {
 }
 
 
+@functools.cache
+def settings_of(python: str) -> tuple[str, str]:
+    """Return path and content of settings that save below the current folder.
+
+    Ultralytics' own default is the repository around its installation, where there is one.
+    """
+    code = (
+        "from ultralytics import settings; settings.update({'runs_dir': 'runs'});"
+        "print(settings.file)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+        env |= {"YOLO_CONFIG_DIR": folder, "YOLO_OFFLINE": "true"}
+        ended = subprocess.run(
+            [python, "-c", code], env=env, capture_output=True, text=True, check=True
+        )
+        file = Path(ended.stdout.splitlines()[-1])
+        return str(file.relative_to(folder)), file.read_text()
+
+
 @dataclass(frozen=True)
 class Yolo:
     """Runs the Python that has Ultralytics, in one folder."""
@@ -59,7 +81,11 @@ class Yolo:
         return env | more
 
     def start(self, *argv: str, **env: str) -> subprocess.Popen[str]:
-        (self.folder / ".settings").mkdir(exist_ok=True)
+        name, text = settings_of(self.python)
+        settings = self.folder / ".settings" / name
+        if not settings.exists():
+            settings.parent.mkdir(parents=True, exist_ok=True)
+            settings.write_text(text)
         process = subprocess.Popen(
             [self.python, *argv],
             cwd=self.folder,

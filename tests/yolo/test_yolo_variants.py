@@ -8,6 +8,8 @@ import pytest
 from tests.yolo.conftest import SIZES, Yolo, arguments
 from tests.yolo.test_yolo_endings import script
 
+from epochal.decisions.charter import apply, in_force
+from epochal.decisions.charter_file import read_toml
 from epochal.demo.scenes import write_dataset
 
 pytestmark = pytest.mark.slow
@@ -91,7 +93,12 @@ YOLO("yolov8n.yaml").tune(**given | {"epochs": 1, "iterations": 2}, use_ray=Fals
 
 
 def charter_policy(yolo: Yolo, rule: str) -> None:
-    (yolo.folder / "epochal.toml").write_text(f'project = "p"\ndataset_policy = "{rule}"\n')
+    """Put the rule in force: the file only proposes once a training has recorded it."""
+    toml = yolo.folder / "epochal.toml"
+    toml.write_text(f'project = "p"\ndataset_policy = "{rule}"\n')
+    with yolo.store() as store:
+        if in_force(store, "p")[1]:
+            apply(store, "p", read_toml(toml), "for the test")
 
 
 def test_require_refuses_to_train_on_untagged_data(yolo: Yolo, shapes: Path) -> None:
