@@ -42,6 +42,14 @@ def main(folder: Path) -> None:
     # Ultralytics as it is for somebody without a network: no downloads, no installing.
     os.environ |= {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "MPLBACKEND": "Agg"}
     os.environ["EPOCHAL_WORKSPACE"] = str(Path.cwd())
+    # Your own settings stay as they are, and nothing is saved outside this folder: by default
+    # Ultralytics saves below the repository that it is installed in, where there is one.
+    os.environ["YOLO_CONFIG_DIR"] = str(Path.cwd() / ".ultralytics")
+    subprocess.run(
+        [*COMMANDS["yolo"], "settings", f"runs_dir={Path.cwd() / 'runs'}"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     begun = time.monotonic()
 
     title("A dataset, and a name for its state")
