@@ -11,7 +11,9 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from epochal.interop.mlflow.errors import invalid, missing
 from epochal.store.store import Store
 
-__all__ = ["Answer", "Call", "Given", "page", "required", "text"]
+__all__ = ["Answer", "Call", "Given", "listed", "of_view", "page", "required", "run_id", "text"]
+
+_VIEWS = ("ACTIVE_ONLY", "DELETED_ONLY", "ALL")
 
 Given: TypeAlias = Mapping[str, Any]
 """The fields of a request: of its body, its query and its path."""
@@ -42,6 +44,11 @@ def required(given: Given, name: str) -> str:
     if value is None or value == "":
         raise missing(name)
     return text(given, name)
+
+
+def run_id(given: Given) -> str:
+    """Return which run a request is about: clients of all ages name it in one of two fields."""
+    return text(given, "run_id") or text(given, "run_uuid") or required(given, "run_id")
 
 
 def text(given: Given, name: str, default: str = "") -> str:
@@ -80,6 +87,37 @@ def page(
     end = start + size
     token = {} if end >= len(items) else {"next_page_token": _token(end)}
     return list(items[start:end]), token
+
+
+def of_view(view: str) -> Callable[[bool], bool]:
+    """Return which of what is there and what is in the trash a view shows.
+
+    Raises
+    ------
+    MlflowError
+        If there is no such view.
+    """
+    if view not in _VIEWS:
+        raise invalid(f"Invalid value {view} for parameter 'view_type' supplied")
+    return {
+        "ACTIVE_ONLY": lambda active: active,
+        "DELETED_ONLY": lambda active: not active,
+        "ALL": lambda _active: True,
+    }[view]
+
+
+def listed(given: Given, name: str) -> list[Any]:
+    """Return a field that is a list; empty where it is missing.
+
+    Raises
+    ------
+    MlflowError
+        If it is something else.
+    """
+    value = given.get(name) or []
+    if not isinstance(value, list):
+        raise invalid(f"Invalid value for parameter '{name}' supplied")
+    return value
 
 
 def _token(offset: int) -> str:

@@ -18,7 +18,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 
 from epochal.errors import EpochalError
-from epochal.interop.mlflow import files, model_routes, run_routes
+from epochal.interop.mlflow import (
+    experiment_routes,
+    files,
+    history_routes,
+    model_routes,
+    run_routes,
+)
 from epochal.interop.mlflow.errors import MlflowError, invalid, not_found
 from epochal.interop.mlflow.routing import Answer, Call, required
 from epochal.interop.serving import Gate
@@ -38,6 +44,14 @@ _UNSUPPORTED = (
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
+_CALLS = (
+    *experiment_routes.CALLS,
+    *run_routes.CALLS,
+    *history_routes.CALLS,
+    *model_routes.CALLS,
+)
+
+
 def mlflow_app(gate: Gate) -> Router:
     """Return the application that speaks MLflow's protocol over a workspace.
 
@@ -48,7 +62,7 @@ def mlflow_app(gate: Gate) -> Router:
     """
     routes: list[BaseRoute] = [
         Route(base + call.path, _endpoint(gate, call), methods=[call.method])
-        for call in (*run_routes.CALLS, *model_routes.CALLS)
+        for call in _CALLS
         for base in ("/mlflow", "/preview/mlflow")
     ]
     artifacts = _guarded(functools.partial(_artifacts, gate))
