@@ -178,3 +178,17 @@ def test_a_training_without_a_file_records_no_rules(store, tmp_path):
     record_first_charter(store.folder, "pallets", tmp_path)
     store.refresh()
     assert not history(store, "pallets")
+
+
+def test_two_charters_made_apart_are_refused_until_one_settles_it(store, toml):
+    path = toml('project = "pallets"\nmin_gain = 1.5\n')
+    for gain in (1.0, 1.5):
+        charter = Charter(project="pallets", min_gain=gain)
+        store.record(
+            CharterChanged(project="pallets", version=1, rules=msgspec.to_builtins(charter))
+        )
+    with pytest.raises(Refused, match="made twice"):
+        charter_for_decision(store, "pallets", path)
+    apply(store, "pallets", read_toml(path), "after merging")
+    charter, version = charter_for_decision(store, "pallets", path)
+    assert (charter.min_gain, version) == (1.5, 2)

@@ -252,13 +252,25 @@ def apply(store: Store, project: str, charter: Charter, reason: str) -> CharterS
             "correct `project` in epochal.toml, or name the other project",
         )
     old, version = in_force(store, project)
-    if version and not charter_differences(old, charter):
+    settled = version and not made_apart(store, project)
+    if settled and not charter_differences(old, charter):
         raise Refused(
             f"nothing to apply: version {version} of the charter says the same",
             "edit epochal.toml first",
         )
     _record(store, charter, version + 1, reason.strip())
     return CharterState(charter=charter, version=version + 1)
+
+
+def made_apart(store: Store, project: str) -> bool:
+    """Tell whether the version in force was made more than once, with different rules.
+
+    That happens where two workspaces of one project are merged; the next version settles it.
+    """
+    found = [g.body for g in store.governance("charter") if g.body.project == project]
+    newest = max((body.version for body in found), default=0)
+    rules = {msgspec.json.encode(b.rules, order="sorted") for b in found if b.version == newest}
+    return len(rules) > 1
 
 
 def charter_for_decision(
@@ -269,9 +281,16 @@ def charter_for_decision(
     Raises
     ------
     Refused
-        If the file proposes other rules than those in force: whoever decides might mean either.
+        If the file proposes other rules than those in force, or two people made the version in
+        force apart: whoever decides might mean either.
     """
     state = sync_charter(store, project, toml)
+    if made_apart(store, project):
+        raise Refused(
+            f"version {state.version} of the charter of {project} was made twice, with other rules: "
+            "two workspaces were merged",
+            "`epochal charter history` shows both; `epochal charter apply -m REASON` settles it",
+        )
     if state.differences:
         more = f" (and {len(state.differences) - 1} more)" if len(state.differences) > 1 else ""
         raise Refused(
