@@ -287,8 +287,8 @@ def charter_for_decision(
     state = sync_charter(store, project, toml)
     if made_apart(store, project):
         raise Refused(
-            f"version {state.version} of the charter of {project} was made twice, with other rules: "
-            "two workspaces were merged",
+            f"version {state.version} of the charter of {project} was made twice, with different "
+            "rules: two workspaces were merged",
             "`epochal charter history` shows both; `epochal charter apply -m REASON` settles it",
         )
     if state.differences:
