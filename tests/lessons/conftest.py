@@ -1,12 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.comparison.conftest import Lab
 
-import epochal
 from epochal.journal.folder import Folder
-from epochal.store.store import Store
-
-MAP = "metrics/mAP50-95(B)"
 
 
 @pytest.fixture(autouse=True)
@@ -16,44 +13,6 @@ def _own_user(tmp_path, monkeypatch):
     monkeypatch.setenv("EPOCHAL_STRICT", "1")
     monkeypatch.setenv("EPOCHAL_AUTHOR", "Ada <ada@example.org>")
     monkeypatch.chdir(tmp_path)
-
-
-class Lab:
-    """A workspace in which trainings are recorded through the SDK."""
-
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
-
-    def train(
-        self,
-        name,
-        values=(0.1, 0.3, 0.5, 0.6),
-        *,
-        project="pallets",
-        key=MAP,
-        every=1,
-        fail="",
-        evaluation=None,
-        look="",
-        **options,
-    ):
-        run = epochal.init(
-            project=project,
-            name=name,
-            workspace=self.folder.root,
-            capture=False,
-            **options,
-        )
-        for i, value in enumerate(values):
-            epoch = 1 + i * every
-            run.log({key: value}, step=epoch, epoch=epoch)
-        if evaluation is not None:
-            run.evaluation(evaluation, look=look)
-        run.finish("failed" if fail else "finished", fail)
-        return run.id
-
-    def store(self):
-        return Store(self.folder)
 
 
 @pytest.fixture

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from epochal.errors import EpochalError, NotFound
+from epochal.errors import EpochalError, InvalidInput, NotFound
 from epochal.journal.folder import Folder
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "duration",
     "in_force",
     "json_option",
+    "needing",
     "open_store",
     "print_json",
     "progress",
@@ -58,6 +60,23 @@ def project_option(command: F) -> F:
     return click.option(
         "--project", help="Project; default: that of epochal.toml, or the only one there is."
     )(command)
+
+
+@contextlib.contextmanager
+def needing(extra: str, what: str) -> Iterator[None]:
+    """Import inside what only an extra of the package brings; say which where it is missing.
+
+    Parameters
+    ----------
+    what
+        What it is for, as the beginning of a sentence: ``reading event files``.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            f"{what} needs {error.name}", f"install it: pip install 'epochal[{extra}]'"
+        ) from None
 
 
 def folder_of(workspace: Path | None) -> Folder:

@@ -10,13 +10,14 @@ import click
 
 from epochal.cli.common import (
     json_option,
+    needing,
     open_store,
     print_json,
     progress,
     project_option,
     workspace_option,
 )
-from epochal.errors import InvalidInput, Refused
+from epochal.errors import Refused
 
 if TYPE_CHECKING:
     from epochal.store.documents import RunDocument
@@ -104,11 +105,6 @@ def _export(
 def _to_tensorboard(
     store: Store, document: RunDocument, destination: Path, advance: Callable[[int, int], None]
 ) -> str:
-    try:
+    with needing("tensorboard", "writing event files"):
         from epochal.interop.tensorboard import export_run
-    except ModuleNotFoundError as error:
-        raise InvalidInput(
-            f"writing event files needs {error.name}",
-            "install it: pip install 'epochal[tensorboard]'",
-        ) from None
     return str(export_run(store, document, destination, advance))

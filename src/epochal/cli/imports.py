@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from epochal.cli.common import console, json_option, print_json, progress, workspace_option
+from epochal.cli.common import (
+    console,
+    json_option,
+    needing,
+    print_json,
+    progress,
+    workspace_option,
+)
 from epochal.errors import EpochalError, InvalidInput
 from epochal.journal.folder import Folder
 
@@ -59,7 +66,7 @@ def import_ultralytics(
     from epochal.interop.importing import ImportReport
     from epochal.interop.ultralytics import import_folder
 
-    root = (Folder.at(workspace) if workspace else Folder.find_or_create()[0]).root
+    root = Folder.for_recording(workspace).root
     intent = {"project": project, "parent": parent, "dataset": dataset, "group": group}
     named = tuple(tag for tag in (part.strip() for part in tags.split(",")) if tag)
     reports: list[ImportReport] = []
@@ -81,10 +88,7 @@ def import_ultralytics(
                     ImportReport(system="ultralytics", source=str(place), left_out=left_out)
                 )
             advance(done, len(places))
-    if as_json:
-        print_json(reports)
-    else:
-        draw_reports(reports)
+    _tell(reports, as_json)
     if refused == len(places):
         sys.exit(2)
 
@@ -102,14 +106,9 @@ def import_tensorboard(
 
     Scalars, hyper-parameters, text, images, histograms and PR curves.
     """
-    try:
+    with needing("tensorboard", "reading event files"):
         from epochal.interop.tensorboard import Logdir
-    except ModuleNotFoundError as error:
-        raise InvalidInput(
-            f"reading event files needs {error.name}",
-            "install it: pip install 'epochal[tensorboard]'",
-        ) from None
-    folder = Folder.at(workspace) if workspace else Folder.find_or_create()[0]
+    folder = Folder.for_recording(workspace)
     source = Logdir(logdir, workspace=folder, project=project)
     try:
         with progress("importing", unit="bytes") as advance:
@@ -120,10 +119,7 @@ def import_tensorboard(
         report = source.report()
     finally:
         source.close()
-    if as_json:
-        print_json([report])
-    else:
-        draw_reports([report])
+    _tell([report], as_json)
 
 
 @import_command.command("wandb")
@@ -138,19 +134,12 @@ def import_wandb_command(
 
     A folder given as wandb stands for all runs in it.
     """
-    try:
+    with needing("wandb", "reading W&B's logs"):
         from epochal.interop.wandb import import_wandb
-    except ModuleNotFoundError as error:
-        raise InvalidInput(
-            f"reading W&B's logs needs {error.name}", "install it: pip install 'epochal[wandb]'"
-        ) from None
-    target = Folder.at(workspace) if workspace else Folder.find_or_create()[0]
+    target = Folder.for_recording(workspace)
     with progress("importing runs") as advance:
         report = import_wandb(folder, workspace=target, project=project, progress=advance)
-    if as_json:
-        print_json([report])
-    else:
-        draw_reports([report])
+    _tell([report], as_json)
 
 
 @import_command.command("csv")
@@ -170,15 +159,12 @@ def import_csv_command(
     """
     from epochal.interop.tables import import_csv
 
-    folder = Folder.at(workspace) if workspace else Folder.find_or_create()[0]
+    folder = Folder.for_recording(workspace)
     with progress("importing", unit="bytes") as advance:
         report = import_csv(
             file, workspace=folder, project=project, name=name, step=step, progress=advance
         )
-    if as_json:
-        print_json([report])
-    else:
-        draw_reports([report])
+    _tell([report], as_json)
 
 
 @import_command.command("mlflow")
@@ -197,13 +183,17 @@ def import_mlflow_command(
     """
     from epochal.interop.mlflow.importing import import_mlflow
 
-    folder = Folder.at(workspace) if workspace else Folder.find_or_create()[0]
+    folder = Folder.for_recording(workspace)
     with progress("importing runs") as advance:
         report = import_mlflow(source, workspace=folder, project=project, progress=advance)
+    _tell([report], as_json)
+
+
+def _tell(reports: list[ImportReport], as_json: bool) -> None:
     if as_json:
-        print_json([report])
+        print_json(reports)
     else:
-        draw_reports([report])
+        draw_reports(reports)
 
 
 def _follow(source: Logdir) -> None:

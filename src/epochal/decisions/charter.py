@@ -331,12 +331,14 @@ def record_first_charter(folder: Folder, project: str, start_dir: Path) -> None:
     """
     from epochal.decisions.charter_file import find_toml
 
+    toml = find_toml(start_dir)
+    if toml is None:
+        return
     bodies = (record.body for record in read_governance(folder).records)
     if any(isinstance(b, CharterChanged) and b.project == project for b in bodies):
         return
-    toml = find_toml(start_dir)
     proposed = _proposal(toml, project)
-    if toml is not None and proposed is not None:
+    if proposed is not None:
         declare(folder, _version(proposed, 1, _first_reason(toml)))
 
 

@@ -137,6 +137,11 @@ class Folder:
             return found, False
         return cls.create(_git_top(start or Path.cwd()) or start or Path.cwd()), True
 
+    @classmethod
+    def for_recording(cls, named: Path | None = None) -> Folder:
+        """Return the workspace at `named`, else the one from here, created where missing."""
+        return cls.at(named) if named else cls.find_or_create()[0]
+
     def run_folders(self) -> Iterator[Path]:
         """Yield the folders of all runs, in no particular order."""
         try:

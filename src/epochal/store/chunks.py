@@ -8,6 +8,7 @@ point for what trainings log.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,11 @@ class Points:
 
     def __getitem__(self, part: slice | npt.NDArray[np.bool_] | Ints) -> Points:
         return Points(self.step[part], self.epoch[part], self.time[part], self.value[part])
+
+    def rows(self) -> Iterator[tuple[int, int, int, float]]:
+        """Yield (step, epoch, time, value) of each point, as plain Python numbers."""
+        columns = (self.step, self.epoch, self.time, self.value)
+        return zip(*(column.tolist() for column in columns), strict=True)
 
     @classmethod
     def join(cls, parts: list[Points]) -> Points:

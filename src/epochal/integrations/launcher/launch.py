@@ -82,7 +82,7 @@ def launch(
         tags=tuple(tags),
         group=group,
     )
-    folder = Folder.at(workspace) if workspace else Folder.find_or_create()[0]
+    folder = Folder.for_recording(workspace)
     launch_id = secrets.token_hex(8)
     started = time.time()
     try:

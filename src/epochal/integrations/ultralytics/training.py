@@ -125,7 +125,7 @@ class Training:
 
     def _workspace(self) -> Folder:
         where = self.options.init.get("workspace")
-        return Folder.at(Path(where)) if where else Folder.find_or_create()[0]
+        return Folder.for_recording(Path(where) if where else None)
 
     def _dataset(self) -> str:
         return Intent.from_environment().dataset or str(self.options.init.get("dataset") or "")

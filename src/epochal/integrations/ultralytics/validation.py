@@ -81,7 +81,7 @@ class Validation:
         """Return the run that these weights belong to; a new one where none is known."""
         said = self.options.init | Intent.from_environment().arguments()
         where = said.get("workspace")
-        folder = Folder.at(Path(where)) if where else Folder.find_or_create()[0]
+        folder = Folder.for_recording(Path(where) if where else None)
         origin = find_origin(folder, weights) if weights else None
         opened = current()
         if opened is not None and (origin is None or origin.run == opened.id):

@@ -96,9 +96,7 @@ def _copy(
         known = {(m.step, m.timestamp) for m in client.get_metric_history(id, key)}
         metrics = [
             Metric(key, value, milliseconds(t), step)
-            for step, t, value in zip(
-                points.step.tolist(), points.time.tolist(), points.value.tolist(), strict=True
-            )
+            for step, _, t, value in points.rows()
             if (step, milliseconds(t)) not in known
         ]
         for start in range(0, len(metrics), _BATCH):

@@ -29,12 +29,7 @@ def _points(store: Store, document: RunDocument, key: str) -> list[dict[str, Any
     if key not in document.metrics:
         return []
     points = store.points.read(document.id, key)
-    return [
-        metric(key, value, milliseconds(t), step)
-        for step, t, value in zip(
-            points.step.tolist(), points.time.tolist(), points.value.tolist(), strict=True
-        )
-    ]
+    return [metric(key, value, milliseconds(t), step) for step, _, t, value in points.rows()]
 
 
 def _history_bulk(store: Store, given: Given) -> dict[str, Any]:

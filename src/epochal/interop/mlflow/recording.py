@@ -277,12 +277,7 @@ def recorded_points(
     for key, steps in asked.items():
         there = store.points.read(document.id, key)
         there = there[np.isin(there.step, steps)]
-        found |= {
-            (key, step, t // 1000, to_wire(value))
-            for step, t, value in zip(
-                there.step.tolist(), there.time.tolist(), there.value.tolist(), strict=True
-            )
-        }
+        found |= {(key, step, t // 1000, to_wire(value)) for step, _, t, value in there.rows()}
     return found
 
 

@@ -33,13 +33,7 @@ def export_csv(
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for document, key, points in _series(store, documents, progress):
-            for step, epoch, t, value in zip(
-                points.step.tolist(),
-                points.epoch.tolist(),
-                points.time.tolist(),
-                points.value.tolist(),
-                strict=True,
-            ):
+            for step, epoch, t, value in points.rows():
                 when = datetime.fromtimestamp(t / 1e6, UTC).isoformat()
                 shown = "" if epoch == NO_EPOCH else epoch
                 row = (document.id, document.name, key, step, shown, when, repr(value))

@@ -31,7 +31,7 @@ _QUIET = 120.0
 def import_logdir(
     path: Path,
     *,
-    workspace: Path | Folder,
+    workspace: Folder,
     project: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
@@ -66,13 +66,13 @@ class Logdir:
         The directory that one would give to ``tensorboard --logdir``.
     """
 
-    def __init__(self, path: Path, *, workspace: Path | Folder, project: str = "") -> None:
+    def __init__(self, path: Path, *, workspace: Folder, project: str = "") -> None:
         self.path = path.expanduser().resolve()
         if not self.path.is_dir():
             raise InvalidInput(f"{path} is not a folder", "name what --logdir would be")
         if next(_event_files(self.path), None) is None:
             raise NotFound(f"no event files (*tfevents*) in {path}", "is it the log directory?")
-        self.folder = workspace if isinstance(workspace, Folder) else Folder.at(workspace)
+        self.folder = workspace
         self.project = project or self.path.name
         self._purged = purged_runs(self.folder)
         self._runs: dict[Path, _Run] = {}

@@ -51,9 +51,7 @@ def export_run(
             points = store.points.read(document.id, key)
             event = Event()
             value = event.summary.value.add(tag=key)
-            for step, time, number in zip(
-                points.step.tolist(), points.time.tolist(), points.value.tolist(), strict=True
-            ):
+            for step, _, time, number in points.rows():
                 event.wall_time, event.step, value.simple_value = time / 1e6, step, number
                 file.write(frame(event.SerializeToString()))
             if progress:

@@ -34,13 +34,7 @@ def export_results(store: Store, document: RunDocument, destination: Path) -> Pa
     times: dict[int, int] = {}
     for key in keys:
         points = store.points.read(document.id, key)
-        for step, epoch, t, value in zip(
-            points.step.tolist(),
-            points.epoch.tolist(),
-            points.time.tolist(),
-            points.value.tolist(),
-            strict=True,
-        ):
+        for step, epoch, t, value in points.rows():
             number = step if epoch == NO_EPOCH else epoch
             rows.setdefault(number, {})[key] = value
             times[number] = max(times.get(number, 0), t)
