@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from epochal.store.buckets import Accumulator, grid
 from epochal.store.chunks import NO_EPOCH, Points
 from epochal.store.store import Store
 
@@ -109,3 +110,12 @@ def test_points_of_every_kind_come_back(store):
     found = store.points.read("r", "k")
     assert found.step.tolist() == steps
     assert found.value.tobytes() == np.array(values).tobytes()
+
+
+def test_the_mean_of_values_near_the_largest_double_is_finite():
+    """Found by hypothesis: their sum is not."""
+    target = Accumulator(grid(0, 0, 1), 0)
+    largest = np.finfo(np.float64).max
+    target.add_points(np.zeros(3, np.int64), np.array([largest, largest / 2, largest / 4]))
+    table = target.table()
+    assert table.min[0] <= table.mean[0] <= table.max[0] < math.inf

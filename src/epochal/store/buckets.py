@@ -96,11 +96,13 @@ class Accumulator:
         self.last[at] = last[ends - 1]
         self.min[at] = np.fmin(self.min[at], np.fmin.reduceat(low, starts))
         self.max[at] = np.fmax(self.max[at], np.fmax.reduceat(high, starts))
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             self.sum[at] += np.add.reduceat(total, starts)
 
     def table(self) -> BucketTable:
         """Return what was collected."""
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(self.count > 0, self.sum / self.count, np.nan)
+        # The sum of values near the largest double is infinite; their mean is not.
+        mean = np.clip(mean, self.min, self.max)
         return BucketTable(self.last, self.min, self.max, mean)

@@ -124,7 +124,8 @@ def preview(points: Points) -> bytes:
     count = np.add.reduceat(is_number, starts, dtype=np.float64)
     low = np.fmin.reduceat(value, starts)
     high = np.fmax.reduceat(value, starts)
-    with np.errstate(invalid="ignore"):  # +inf and -inf in one bucket have no mean
+    # +inf and -inf in one bucket have no mean; a sum of huge values is infinite.
+    with np.errstate(invalid="ignore", over="ignore"):
         total = np.add.reduceat(np.where(is_number, value, 0.0), starts)
     place = np.where(is_number, np.arange(len(points)), -1)
     last_at = np.maximum.reduceat(place, starts)
