@@ -114,7 +114,9 @@ def test_ctrl_c_in_the_midst_of_logging_repeats_no_position(script, records):
         OPEN
         + """
 import _thread
+begun = threading.Event()  # only what is logged is to be interrupted, not the script around it
 def interrupt():
+    begun.wait()
     for _ in range(200):
         time.sleep(0.003)
         _thread.interrupt_main()
@@ -122,6 +124,7 @@ threading.Thread(target=interrupt, daemon=True).start()
 step, t0 = 0, time.monotonic()
 while time.monotonic() - t0 < 1.2:
     try:
+        begun.set()
         while time.monotonic() - t0 < 1.2:
             run.log({"k": float(step)}, step=step)
             step += 1
