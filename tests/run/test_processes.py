@@ -117,11 +117,11 @@ import _thread
 begun = threading.Event()  # only what is logged is to be interrupted, not the script around it
 def interrupt():
     begun.wait()
-    for _ in range(200):
+    while time.monotonic() - t0 < 0.8:
         time.sleep(0.003)
         _thread.interrupt_main()
-threading.Thread(target=interrupt, daemon=True).start()
 step, t0 = 0, time.monotonic()
+threading.Thread(target=interrupt, daemon=True).start()
 while time.monotonic() - t0 < 1.2:
     try:
         begun.set()
