@@ -245,11 +245,12 @@ def test_ctrl_c_reaches_the_command_once(here: Path) -> None:
         sys.exit(count)
         """)
     )
-    command = f"{sys.executable} -m epochal run -- {sys.executable} command.py"
+    # exec: a shell in between is interrupted too, and dash then answers 130 for its child.
+    command = f"exec {sys.executable} -m epochal run -- {sys.executable} command.py"
     with subprocess.Popen(
         ["script", "-qec", command, "/dev/null"],
         cwd=here,
-        env=environment(),
+        env={**environment(), "SHELL": "/bin/sh"},  # script asks the user's, which may be any
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
