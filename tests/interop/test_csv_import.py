@@ -113,11 +113,12 @@ def test_what_was_exported_comes_back_as_it_was(tmp_path: Path, workspace: Folde
         b"",
         b"\n\n",
         b"a,b\n",
-        gzip.compress(b"step,loss\n1,2\n"),
+        gzip.compress(b"step,loss\n1,2\n", mtime=0),
         b"PK\3\4" + bytes(100),
         b"step,loss\n1,\xff\xfe\n",
         b",".join(b"c" for _ in range(20_000)) + b"\n1\n",
     ],
+    ids=["empty", "blank", "no_rows", "gzip", "zip", "not_utf8", "too_wide"],
 )
 def test_what_is_no_table_is_refused(tmp_path: Path, workspace: Folder, data: bytes) -> None:
     """Case A16."""
