@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epochal.capture.redaction import REDACTED, LineRedactor, is_secret_name, redact
+from epochal.capture.redaction import REDACTED, LineRedactor, redact
+from epochal.capture.secret_names import secret_strength
 
 _random = random.Random(20261124)
 _ALNUM = string.ascii_letters + string.digits
@@ -235,4 +236,4 @@ def test_no_text_takes_long(text):
     ],
 )  # fmt: skip
 def test_names(name, secret):
-    assert is_secret_name(name) == secret
+    assert (secret_strength(name) == "strong") == secret
