@@ -13,7 +13,8 @@ from epochal.analysis.metrics import DEFAULT_REGISTRY
 from epochal.records import LessonWritten, Tagged, Trashed
 from epochal.store.columns import matches_glob
 from epochal.store.documents import Attempt, RunDocument
-from epochal.store.filtering import And, Comparison, FilterError, Not, Or, parse_filter
+from epochal.store.filter_language import FilterError, parse_filter
+from epochal.store.filter_tree import And, Comparison, Not, Or
 from epochal.store.points import SeriesSummary
 from epochal.store.run_table import RunTable
 from epochal.store.store import Store

@@ -210,7 +210,7 @@ def _table(store: Store, registry: Registry, project: str | None) -> RunTable:
 
 def _fields(text: str) -> list[str]:
     """Return the fields of a list with commas, each as it is written in a filter."""
-    from epochal.store.filtering import parse_sort
+    from epochal.store.filter_language import parse_sort
 
     return list(dict.fromkeys(str(key.field) for key in parse_sort(text))) if text.strip() else []
 
@@ -218,7 +218,7 @@ def _fields(text: str) -> list[str]:
 def _add_differences(documents: list[RunDocument], values: list[dict[str, Any]]) -> None:
     """Add a column for each parameter that counts and is not the same in all runs."""
     from epochal.analysis.config_difference import difference, flatten
-    from epochal.store.filtering import quoted
+    from epochal.store.filter_tree import quoted
 
     if not documents:
         return
@@ -287,7 +287,7 @@ def _show_groups(
     trashed: bool,
     as_json: bool,
 ) -> None:
-    from epochal.store.filtering import quoted
+    from epochal.store.filter_tree import quoted
 
     statistic = metric.direction or "last"
     of = f"{statistic}(metrics.{quoted(metric.name)})"

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from epochal.store.filtering import Comparison, Value
+from epochal.store.filter_tree import Comparison, Value
 
 __all__ = ["BOOL", "LIST", "MISSING", "NUMBER", "TEXT", "Column", "matches_glob"]
 

@@ -4,7 +4,7 @@ The columns are a copy of the run documents, brought up to date by the index's c
 Fields are the plain names of `epochal.store.run_cells.FIELDS`, and ``config.KEY``,
 ``summary.KEY``, ``environment.KEY``, ``metrics.KEY`` (the last value; ``best(metrics.KEY)`` and
 others for the rest of a curve). A nested mapping is named with dots. The language is
-`epochal.store.filtering`'s.
+`epochal.store.filter_language`'s.
 """
 
 from __future__ import annotations
@@ -22,20 +22,8 @@ import numpy.typing as npt
 
 from epochal.store.columns import BOOL, LIST, MISSING, NUMBER, TEXT, Column
 from epochal.store.documents import RunDocument
-from epochal.store.filtering import (
-    And,
-    Comparison,
-    Field,
-    Filter,
-    FilterError,
-    Not,
-    Or,
-    SortKey,
-    parse_field,
-    parse_filter,
-    parse_sort,
-    quoted,
-)
+from epochal.store.filter_language import FilterError, parse_field, parse_filter, parse_sort
+from epochal.store.filter_tree import And, Comparison, Field, Filter, Not, Or, SortKey, quoted
 from epochal.store.run_cells import FIELDS, SPACES, CellName, cells
 from epochal.store.store import Store
 

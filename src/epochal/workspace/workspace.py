@@ -91,7 +91,7 @@ class Workspace:
             None: of all projects.
         where
             A filter such as ``metrics."mAP50-95" > 0.5 and config.imgsz = 640``; its language is
-            described in `epochal.store.filtering`.
+            described in `epochal.store.filter_language`.
         sort
             Such as ``best(metrics."mAP50-95") desc, created``.
         trashed

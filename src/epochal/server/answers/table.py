@@ -38,7 +38,7 @@ from epochal.server.schema.runs import (
     TableRow,
 )
 from epochal.store.documents import RunDocument
-from epochal.store.filtering import FilterError, parse_field
+from epochal.store.filter_language import FilterError, parse_field
 from epochal.store.run_table import Described, Group, RunTable
 
 __all__ = ["check_filter", "group_runs", "query_runs", "run_columns", "runs_csv"]

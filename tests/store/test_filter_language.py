@@ -4,18 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from epochal.store.filtering import (
-    And,
-    Comparison,
-    Field,
-    FilterError,
-    Not,
-    Or,
-    parse_field,
-    parse_filter,
-    parse_sort,
-    quoted,
-)
+from epochal.store.filter_language import FilterError, parse_field, parse_filter, parse_sort
+from epochal.store.filter_tree import And, Comparison, Field, Not, Or, quoted
 
 
 def comparison(text):

@@ -1,4 +1,4 @@
-"""The filter language of the run table: parsed to a tree here, evaluated by `run_table`.
+"""The filter language of the run table: text in, a tree of `filter_tree` out.
 
     metrics."mAP50-95" > 0.5 and config.imgsz = 640
     best(metrics.mAP50-95) >= 0.4 or tags has "candidate"
@@ -18,29 +18,28 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from epochal.errors import InvalidInput
+from epochal.store.filter_tree import (
+    And,
+    Comparison,
+    Field,
+    Filter,
+    Not,
+    Operator,
+    Or,
+    SortKey,
+    Statistic,
+    Value,
+)
 
 if TYPE_CHECKING:
     from lark import Lark, Token
 
-__all__ = [
-    "STATISTICS",
-    "And",
-    "Comparison",
-    "Field",
-    "Filter",
-    "FilterError",
-    "Not",
-    "Or",
-    "SortKey",
-    "parse_field",
-    "parse_filter",
-    "parse_sort",
-]
+__all__ = ["FilterError", "parse_field", "parse_filter", "parse_sort"]
 
 MAX_LENGTH = 4096
 """Characters a filter may have."""
@@ -52,11 +51,6 @@ MAX_PATTERNS = 8
 """Conditions on every text of a column (``~``, ``has``) that a filter may have."""
 MAX_PATTERN = 200
 """Characters a pattern may have."""
-
-Statistic: TypeAlias = Literal["last", "first", "min", "max", "best", "count"]
-STATISTICS: tuple[Statistic, ...] = ("last", "first", "min", "max", "best", "count")
-Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">=", "~", "!~", "in", "has", "null"]
-Value: TypeAlias = float | str | bool
 
 
 class FilterError(InvalidInput):
@@ -90,57 +84,6 @@ def _excerpt(text: str, position: int, width: int = 72) -> tuple[str, int]:
     line = "".join(c if c.isprintable() else " " for c in text[start:end])
     before, after = "…" if start else "", "…" if end < len(text) else ""
     return f"{before}{line}{after}", position - start + len(before)
-
-
-class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """What a comparison, a sort order or a column is about."""
-
-    path: tuple[str, ...]
-    """``("name",)``, or a space and a key: ``("config", "optimizer.lr")``."""
-    statistic: Statistic = "last"
-    """Which number of a curve; without meaning outside ``metrics``."""
-    position: int = 0
-
-    def __str__(self) -> str:
-        space, *key = self.path
-        text = ".".join([space, *map(quoted, key)])
-        return text if self.statistic == "last" else f"{self.statistic}({text})"
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A field against values: one, or any number of them for ``in``, or none for ``null``."""
-
-    field: Field
-    operator: Operator
-    values: tuple[Value, ...] = ()
-
-
-class Not(msgspec.Struct, frozen=True):
-    """The runs that do not fit."""
-
-    term: Filter
-
-
-class And(msgspec.Struct, frozen=True):
-    """The runs that fit all terms."""
-
-    terms: tuple[Filter, ...]
-
-
-class Or(msgspec.Struct, frozen=True):
-    """The runs that fit any term."""
-
-    terms: tuple[Filter, ...]
-
-
-Filter: TypeAlias = Comparison | Not | And | Or
-
-
-class SortKey(msgspec.Struct, frozen=True, kw_only=True):
-    """One column of a sort order. Runs without the value come last either way."""
-
-    field: Field
-    descending: bool = False
 
 
 def parse_filter(text: str) -> Filter:
@@ -355,19 +298,6 @@ def _unquoted(token: Token) -> str:
         parts += [inner[at:slash], inner[slash + 1]]
         at = slash + 2
     return "".join([*parts, inner[at:]])
-
-
-def quoted(key: str) -> str:
-    """Return `key` as it is written in a filter: in quotes where it is no plain word."""
-    words = key.split(".")
-    plain = all(
-        word and all(c.isalnum() or c == "_" or (i and c in "@/:-") for i, c in enumerate(word))
-        for word in words
-    )
-    if plain:
-        return key
-    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 @functools.cache
