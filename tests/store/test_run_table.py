@@ -323,7 +323,8 @@ def test_it_follows_the_store(folder, record_run):
         table.refresh()
         assert table.select().ids == (first,)
         assert table.select(trashed=True).ids == (second,)
-        assert table.fields()["config.imgsz"] == 2
+        described = {found.field: found for found in table.describe([first, second])}
+        assert described["config.imgsz"].n == 2
 
 
 def test_status_is_looked_up_when_asked(folder, record_run):

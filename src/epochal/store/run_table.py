@@ -1,6 +1,5 @@
-"""All runs as columns in memory: filter, sort and group them by whatever they carry.
+"""All runs in memory: filter, sort and group them by whatever they carry.
 
-The columns are a copy of the run documents, brought up to date by the index's change counter.
 Fields are the plain names of `epochal.store.run_cells.FIELDS`, and ``config.KEY``,
 ``summary.KEY``, ``environment.KEY``, ``metrics.KEY`` (the last value; ``best(metrics.KEY)`` and
 others for the rest of a curve). A nested mapping is named with dots. The language is
@@ -9,53 +8,27 @@ others for the rest of a curve). A nested mapping is named with dots. The langua
 
 from __future__ import annotations
 
-import difflib
 import math
 import threading
-import time
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from epochal.store.columns import BOOL, LIST, MISSING, NUMBER, TEXT, Column
-from epochal.store.documents import RunDocument
-from epochal.store.filter_language import FilterError, parse_field, parse_filter, parse_sort
+from epochal.store.field_lookup import FieldLookup, MetricNames
+from epochal.store.filter_language import parse_field, parse_filter, parse_sort
 from epochal.store.filter_tree import And, Comparison, Field, Filter, Not, Or, SortKey, quoted
-from epochal.store.run_cells import FIELDS, SPACES, CellName, cells
+from epochal.store.run_cells import CellName
+from epochal.store.run_columns import RunColumns
 from epochal.store.store import Store
 
-__all__ = ["Described", "Group", "MetricNames", "RunTable", "Selection"]
-
-_PORTION = 2000
-"""Documents that are taken in at once: many live objects make Python's collector slow."""
+__all__ = ["Described", "Group", "RunTable", "Selection"]
 
 Rows: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
-
-
-class MetricName(Protocol):
-    """What a metric key means."""
-
-    @property
-    def name(self) -> str:
-        """The canonical name."""
-
-    @property
-    def direction(self) -> str | None:
-        """``max``, ``min`` or None: which way is better."""
-
-
-class MetricNames(Protocol):
-    """Which keys are the same metric (see `epochal.analysis.metrics.Registry`)."""
-
-    def resolve(self, key: str, /) -> MetricName:
-        """Return what `key` means."""
-
-    def find_key(self, canonical: str, available_keys: Iterable[str], /) -> str | None:
-        """Return the one of the keys that means `canonical`, or None."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,124 +89,17 @@ class RunTable:
     def __init__(
         self, store: Store, names: MetricNames | None = None, project: str | None = None
     ) -> None:
-        self._store = store
-        self._names = names
-        self._project = project
         self._lock = threading.RLock()
-        self._change = 0
-        self._capacity = 64
-        self._used = 0
-        self._row_of: dict[str, int] = {}
-        self._free: list[int] = []
-        self._columns: dict[CellName, Column] = {
-            (name,): Column(self._capacity) for name in FIELDS
-        }
-        self._ids: list[str] = []
-        self._id_order = np.zeros(self._capacity, np.uint64)
-        self._shown = np.zeros(self._capacity, np.bool_)
-        self._trashed = np.zeros(self._capacity, np.bool_)
-        self._open: dict[str, RunDocument] = {}
-        self._combined: dict[tuple[str, str], Column] = {}
-        self._statuses_at = 0.0
+        self._runs = RunColumns(store, project)
+        self._lookup = FieldLookup(self._runs, names)
 
     def __len__(self) -> int:
-        return len(self._row_of)
-
-    # --- taking in -----------------------------------------------------------------------------
+        return len(self._runs.row_of)
 
     def refresh(self) -> None:
         """Take in the runs that changed since, and forget those that are gone."""
         with self._lock:
-            while True:
-                changed, self._change = self._store.changed_since(
-                    self._change, self._project, _PORTION
-                )
-                if not changed:
-                    break
-                self._take(changed)
-            if self._store.count_runs(self._project) != len(self._row_of):
-                self._forget_missing()
-            self._refresh_statuses()
-
-    def _take(self, documents: list[RunDocument]) -> None:
-        rows = [self._row(document.id) for document in documents]
-        at = np.asarray(rows, np.int64)
-        for column in self._columns.values():
-            column.clear(at)
-        collected: dict[CellName, tuple[list[int], list[Any]]] = {}
-        for row, document in zip(rows, documents, strict=True):
-            for name, value in cells(document):
-                found = collected.get(name)
-                if found is None:
-                    found = collected[name] = ([], [])
-                found[0].append(row)
-                found[1].append(value)
-            self._shown[row] = not document.trashed
-            self._trashed[row] = document.trashed
-            last = document.attempts[-1] if document.attempts else None
-            if last is None or not last.status:
-                self._open[document.id] = document
-            else:
-                self._open.pop(document.id, None)
-        for name, (where, values) in collected.items():
-            self._column(name).put(where, values)
-        self._combined.clear()
-        self._statuses_at = 0.0
-
-    def _row(self, run: str) -> int:
-        row = self._row_of.get(run)
-        if row is not None:
-            return row
-        if self._free:
-            row = self._free.pop()
-        else:
-            row = self._used
-            self._used += 1
-            self._ids.append("")
-            if self._used > self._capacity:
-                self._grow()
-        self._row_of[run] = row
-        self._ids[row] = run
-        self._id_order[row] = _order_of(run)
-        return row
-
-    def _grow(self) -> None:
-        added = self._capacity
-        self._capacity += added
-        for column in self._columns.values():
-            column.grow(self._capacity)
-        self._id_order = np.concatenate([self._id_order, np.zeros(added, np.uint64)])
-        self._shown = np.concatenate([self._shown, np.zeros(added, np.bool_)])
-        self._trashed = np.concatenate([self._trashed, np.zeros(added, np.bool_)])
-
-    def _column(self, name: CellName) -> Column:
-        column = self._columns.get(name)
-        if column is None:
-            column = self._columns[name] = Column(self._capacity)
-        return column
-
-    def _forget_missing(self) -> None:
-        here = self._store.run_ids(self._project)
-        gone = [run for run in self._row_of if run not in here]
-        rows = [self._row_of.pop(run) for run in gone]
-        at = np.asarray(rows, np.int64)
-        self._shown[at] = self._trashed[at] = False
-        for column in self._columns.values():
-            column.clear(at)
-        self._free += rows
-        for run in gone:
-            self._open.pop(run, None)
-        self._combined.clear()
-
-    def _refresh_statuses(self) -> None:
-        # Looking for a process costs a system call; asked again and again, once a second will do.
-        if time.monotonic() - self._statuses_at < 1.0:
-            return
-        self._statuses_at = time.monotonic()
-        rows = [self._row_of[run] for run in self._open]
-        statuses = [self._store.status(document) for document in self._open.values()]
-        if rows:
-            self._columns["status",].put(rows, statuses)
+            self._runs.refresh()
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -263,7 +129,7 @@ class RunTable:
             ordered = self._sorted(rows, sort)
             end = None if limit is None else offset + limit
             page = ordered[offset:end]
-            return Selection(ids=tuple(self._ids[row] for row in page), total=len(rows))
+            return Selection(ids=tuple(self._runs.ids[row] for row in page), total=len(rows))
 
     def group(
         self, by: Sequence[str], of: Sequence[str], where: str = "", *, trashed: bool = False
@@ -281,7 +147,7 @@ class RunTable:
             rows = self._select(where, trashed)
             if not len(rows):
                 return []
-            columns = [self._resolve(parse_field(text), text) for text in by]
+            columns = [self._lookup.column(parse_field(text), text) for text in by]
             keys = [key for c in reversed(columns) for key in c.order(rows, descending=False)]
             order = np.lexsort(keys) if keys else np.arange(len(rows))
             changed = np.zeros(len(rows), np.bool_)
@@ -301,7 +167,7 @@ class RunTable:
                     min=tuple(_extreme(np.fmin, numbers[start:end]) for numbers in measured),
                     max=tuple(_extreme(np.fmax, numbers[start:end]) for numbers in measured),
                     count=tuple(int((~np.isnan(m[start:end])).sum()) for m in measured),
-                    ids=tuple(self._ids[row] for row in rows[start:end]),
+                    ids=tuple(self._runs.ids[row] for row in rows[start:end]),
                 )
                 for start, end in zip(starts, ends, strict=True)
             ]
@@ -315,20 +181,11 @@ class RunTable:
             If the field cannot be read or no run has it.
         """
         with self._lock:
-            column = self._resolve(parse_field(field), field)
+            column = self._lookup.column(parse_field(field), field)
             return [
-                None if (row := self._row_of.get(run)) is None else column.get(row) for run in ids
+                None if (row := self._runs.row_of.get(run)) is None else column.get(row)
+                for run in ids
             ]
-
-    def fields(self) -> dict[str, int]:
-        """Return every field as it is written in a filter, and how many runs have it."""
-        with self._lock:
-            found: dict[str, int] = {}
-            for name, column in self._columns.items():
-                # A curve counts once, not for each of its numbers.
-                if name[0] != "metrics" or name[-1] == "count":
-                    found[_written(name)] = int((column.kind[: self._used] != MISSING).sum())
-            return {**found, "age": found["created"]}
 
     def describe(self, ids: Sequence[str]) -> list[Described]:
         """Return what each field holds over the runs named, of the fields that any of them has.
@@ -336,11 +193,11 @@ class RunTable:
         Of a curve that is its last value. Ids that are not in the table are passed over.
         """
         with self._lock:
-            found = [self._row_of[run] for run in ids if run in self._row_of]
+            found = [self._runs.row_of[run] for run in ids if run in self._runs.row_of]
             rows = np.asarray(found, np.int64)
             return [
                 described
-                for name, column in self._columns.items()
+                for name, column in self._runs.by_name.items()
                 if name[0] != "metrics" or name[-1] == "last"
                 if (described := _described(name, column, rows)) is not None
             ]
@@ -348,23 +205,23 @@ class RunTable:
     # --- evaluation ----------------------------------------------------------------------------
 
     def _select(self, where: str, trashed: bool) -> Rows:
-        mask = self._trashed if trashed else self._shown
+        mask = self._runs.trashed if trashed else self._runs.shown
         fits = self._evaluate(parse_filter(where), where)
         return np.flatnonzero(mask & fits)
 
     def _evaluate(self, tree: Filter, text: str) -> Mask:
         match tree:
             case Comparison(field=field):
-                return self._resolve(field, text).fits(tree)
+                return self._lookup.column(field, text).fits(tree)
             case Not(term):
                 return ~self._evaluate(term, text)
             case And(terms):
-                found = np.ones(self._capacity, np.bool_)
+                found = np.ones(self._runs.capacity, np.bool_)
                 for term in terms:
                     found &= self._evaluate(term, text)
                 return found
             case Or(terms):
-                found = np.zeros(self._capacity, np.bool_)
+                found = np.zeros(self._runs.capacity, np.bool_)
                 for term in terms:
                     found |= self._evaluate(term, text)
                 return found
@@ -373,105 +230,15 @@ class RunTable:
         keys = parse_sort(sort) if sort.strip() else ()
         newest = SortKey(field=Field(path=("created",)), descending=True)
         # `numpy.lexsort` takes the strongest key last; the id makes the order complete.
-        strengths: list[npt.NDArray[Any]] = [self._id_order[rows]]
+        strengths: list[npt.NDArray[Any]] = [self._runs.id_order[rows]]
         for key in reversed((*keys, newest)):
-            column = self._resolve(key.field, sort)
+            column = self._lookup.column(key.field, sort)
             strengths += column.order(rows, descending=key.descending)
         return rows[np.lexsort(strengths)]
 
     def _numbers(self, field: Field, text: str, rows: Rows) -> npt.NDArray[np.float64]:
-        column = self._resolve(field, text)
+        column = self._lookup.column(field, text)
         return np.where(column.kind[rows] == NUMBER, column.number[rows], np.nan)
-
-    def _resolve(self, field: Field, text: str) -> Column:
-        """Return the column of `field`, which stands in `text`."""
-        space, *rest = field.path
-        if space == "metrics" and rest:
-            return self._curve(rest[0], field, text)
-        if field.statistic != "last":
-            raise FilterError(
-                f"{field.statistic} is for metrics", text, field.position, "such as max(metrics.K)"
-            )
-        if not rest and space == "age":
-            return self._age()
-        column = self._columns.get(field.path)
-        if column is not None and (rest or space in FIELDS):
-            return column
-        raise self._unknown(field, text)
-
-    def _age(self) -> Column:
-        created = self._columns["created",]
-        age = Column(0)
-        age.kind = created.kind
-        age.number = time.time() - created.number / 1e6
-        return age
-
-    def _curve(self, key: str, field: Field, text: str) -> Column:
-        statistic: str = field.statistic
-        if statistic == "best":
-            direction = self._names.resolve(key).direction if self._names else None
-            if direction is None:
-                raise FilterError(
-                    f"nothing says whether more or less of {key!r} is better",
-                    text,
-                    field.position,
-                    "ask for max(...) or min(...), or name a direction under [metrics] in "
-                    "epochal.toml",
-                )
-            statistic = direction
-        column = self._combined.get((key, statistic))
-        if column is None:
-            spellings = self._spellings(key)
-            if not spellings:
-                raise self._unknown(field, text)
-            column = self._columns["metrics", spellings[0], statistic]
-            if len(spellings) > 1:
-                column = _first_of([self._columns["metrics", k, statistic] for k in spellings])
-            self._combined[key, statistic] = column
-        return column
-
-    def _spellings(self, key: str) -> list[str]:
-        """Return the logged keys that mean `key`, preferred ones first."""
-        logged = {name[1] for name in self._columns if name[0] == "metrics"}
-        if self._names is None:
-            return [key] if key in logged else []
-        wanted = self._names.resolve(key).name
-        same = {k for k in logged if k == key or self._names.resolve(k).name == wanted}
-        ordered = []
-        while same:
-            found = self._names.find_key(key, same)
-            if found is None:
-                break
-            ordered.append(found)
-            same.remove(found)
-        return ordered
-
-    def _unknown(self, field: Field, text: str) -> FilterError:
-        space, *rest = field.path
-        if not rest and space not in FIELDS and space not in SPACES:
-            known = [*FIELDS, *(f"{s}." for s in SPACES)]
-            homes = sorted({n[0] for n in self._columns if n[1:2] == (space,)})
-            remedy = (
-                f"did you mean {' or '.join(f'{home}.{quoted(space)}' for home in homes)}?"
-                if homes
-                else _suggestion(space, known) or f"fields are {', '.join(known)}"
-            )
-            return FilterError(f"there is no field {space!r}", text, field.position, remedy)
-        if rest and space not in SPACES:
-            remedy = f"keys are looked up in {', '.join(SPACES)}"
-            return FilterError(f"{space!r} has no keys", text, field.position, remedy)
-        keys = sorted({name[1] for name in self._columns if name[0] == space and name[1:]})
-        if not rest:
-            remedy = f"such as {space}.{quoted(keys[0])}" if keys else ""
-            return FilterError(f"{space} needs a key", text, field.position, remedy)
-        if space == "metrics" and self._names is not None:
-            keys = sorted({*keys, *(self._names.resolve(key).name for key in keys)})
-        key = rest[0]
-        shown = key if len(key) <= 60 else f"{key[:59]}…"
-        remedy = _suggestion(key, keys, prefix=f"{space}.") or (
-            f"there are {', '.join(map(quoted, keys[:8]))}" if keys else "no run has any"
-        )
-        return FilterError(f"no run has {space}.{quoted(shown)}", text, field.position, remedy)
 
 
 def _described(name: CellName, column: Column, rows: Rows) -> Described | None:
@@ -501,34 +268,8 @@ def _described(name: CellName, column: Column, rows: Rows) -> Described | None:
 _KINDS = {NUMBER: "number", BOOL: "boolean", TEXT: "text", LIST: "list"}
 
 
-def _suggestion(key: str, keys: Sequence[str], prefix: str = "") -> str:
-    if len(key) > 100:
-        return ""
-    # Judging closeness takes a while: only keys of about the same length, and not all of many.
-    near = [k for k in keys if abs(len(k) - len(key)) <= max(3, len(key) // 2)][:400]
-    close = difflib.get_close_matches(key, near, n=3)
-    return f"did you mean {', '.join(prefix + quoted(k) for k in close)}?" if close else ""
-
-
-def _order_of(run: str) -> int:
-    try:
-        return int(run[:16], 16)
-    except ValueError:
-        return 0
-
-
 def _written(name: CellName) -> str:
     return ".".join([name[0], *map(quoted, name[1:2])])
-
-
-def _first_of(columns: list[Column]) -> Column:
-    """Return a column of numbers with each cell from the first column that has one."""
-    merged = Column(len(columns[0].kind))
-    for column in reversed(columns):
-        here = column.kind != MISSING
-        merged.kind[here] = column.kind[here]
-        merged.number[here] = column.number[here]
-    return merged
 
 
 def _mean(numbers: npt.NDArray[np.float64]) -> float | None:
