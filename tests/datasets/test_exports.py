@@ -4,17 +4,23 @@ import io
 import json
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from pycocotools.coco import COCO
 
 from epochal.datasets import Content, export, pixel_leakage, scan, summarize_leaks, undecodable
 from epochal.errors import InvalidInput, NotFound, Refused
 
 
-def picture(shade, form="PNG", size=(40, 20)):
+def picture(shade, form="PNG", size=(40, 20), **how):
     out = io.BytesIO()
-    Image.new("RGB", size, (shade, 0, 255 - shade)).save(out, form)
+    Image.new("RGB", size, (shade, 0, 255 - shade)).save(out, form, **how)
     return out.getvalue()
+
+
+def upright():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    return exif
 
 
 @pytest.fixture
@@ -57,6 +63,18 @@ def test_coco_is_what_pycocotools_reads(pictures, tmp_path, capsys):
     assert annotation["bbox"] == pytest.approx([18, 8, 4, 4])
     assert annotation["area"] == pytest.approx(16)
     assert scan(made).manifest.splits["train"].objects == 4
+
+
+def test_pixels_are_those_of_the_image_as_shown(pictures, tmp_path):
+    pictures.image("train", "000").write_bytes(picture(1, "JPEG", exif=upright()))
+    made = export(content_of(pictures.yaml), tmp_path / "coco", "coco")
+    coco = COCO(str(made / "instances_train.json"))
+    assert (coco.imgs[1]["width"], coco.imgs[1]["height"]) == (20, 40)
+    # 0 0.5 0.5 0.1 0.2 on 20 x 40 pixels
+    assert coco.imgToAnns[1][0]["bbox"] == pytest.approx([9, 16, 2, 8])
+    lines = export(content_of(pictures.yaml), tmp_path / "ndjson", "ndjson").read_text()
+    first = json.loads(lines.splitlines()[1])
+    assert (first["width"], first["height"]) == (20, 40)
 
 
 def test_ndjson_has_the_dataset_and_a_line_for_each_image(pictures, tmp_path):
@@ -133,6 +151,19 @@ def test_pixels_that_are_equal_are_found_whatever_the_file(pictures):
     (leak,) = leaks = pixel_leakage(content_of(pictures.yaml))
     assert leak.places == (("train", "images/train/001.jpg"), ("val", "images/val/again.jpg"))
     assert summarize_leaks(leaks) == "1 image is in train and val"
+
+
+def test_image_that_was_turned_when_it_was_saved_again_is_found(pictures):
+    upright_png = picture(10, exif=upright())
+    pictures.add("train", "camera", None, upright_png)
+    turned = ImageOps.exif_transpose(Image.open(io.BytesIO(upright_png)))
+    turned.save(out := io.BytesIO(), "BMP")
+    pictures.add("val", "edited", None, out.getvalue())
+    (leak,) = pixel_leakage(content_of(pictures.yaml))
+    assert [path for _, path in leak.places] == [
+        "images/train/camera.jpg",
+        "images/val/edited.jpg",
+    ]
 
 
 def test_images_that_a_trainer_would_ignore_or_rewrite_are_rows(pictures):

@@ -19,7 +19,7 @@ from epochal.datasets.labels import Form, LabelRules
 
 __all__ = ["FileState", "ImageKnown", "LabelKnown", "ScanCache", "cache_path"]
 
-_FORMAT = 2
+_FORMAT = 3
 
 _GRANULARITY = 2_000_000_000
 """Nanoseconds: the coarsest clock among common file systems (FAT)."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import msgspec
 import yaml
 
+from epochal.datasets.dimensions import shown_size
 from epochal.errors import InvalidInput, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -271,12 +272,12 @@ def _in_pixels(
 
 
 def _size(image: bytes, path: str) -> tuple[int, int]:
-    """Return width and height as stored, in which labels are shares."""
+    """Return width and height as shown, in which labels are shares."""
     from PIL import Image  # a reader of many formats, needed here alone
 
     try:
         with Image.open(io.BytesIO(image)) as opened:
-            return opened.size
+            return shown_size(opened)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InvalidInput(
             f"{path} cannot be read as an image ({error})",

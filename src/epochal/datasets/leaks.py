@@ -73,12 +73,12 @@ def pixel_leakage(
 
 
 def _pixels(image: bytes) -> str:
-    """Return the digest of an image's size and pixels; empty where it cannot be decoded."""
-    from PIL import Image  # a reader of many formats, needed here alone
+    """Return the digest of an image's size and pixels as shown; empty where it is no image."""
+    from PIL import Image, ImageOps  # a reader of many formats, needed here alone
 
     try:
         with Image.open(io.BytesIO(image)) as opened:
-            pixels = opened.convert("RGB")
+            pixels = ImageOps.exif_transpose(opened).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return ""
     return blake3(f"{pixels.width}x{pixels.height} ".encode() + pixels.tobytes()).hexdigest()

@@ -81,7 +81,7 @@ class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     repeats: int = 1
     """How often the split names the image."""
     width: int = 0
-    """Of the image as stored, in pixels; 0: not known."""
+    """Of the image as shown, EXIF orientation applied, in pixels; 0: not known."""
     height: int = 0
 
     @property
