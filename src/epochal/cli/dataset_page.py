@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from epochal.datasets.versions import Tagging
     from epochal.records import DatasetTagged, Pinned, Split
     from epochal.store.documents import RunDocument
-    from epochal.store.store import Governed, Store
+    from epochal.store.index_reader import Governed
+    from epochal.store.store import Store
 
 __all__ = [
     "print_difference",

@@ -14,7 +14,8 @@ from epochal.journal.process import boot_id, host, is_alive
 from epochal.records import Artifact, Evaluated, ImageLogged, Latency
 from epochal.store.blobs import digest_of_file
 from epochal.store.documents import RunDocument
-from epochal.store.store import FileHealth, Store
+from epochal.store.index_reader import FileHealth
+from epochal.store.store import Store
 
 __all__ = ["Checkup", "Finding", "check_blobs", "check_journals"]
 

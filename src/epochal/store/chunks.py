@@ -8,6 +8,7 @@ point for what trainings log.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -34,8 +35,16 @@ PREVIEW = 64
 NO_EPOCH = np.iinfo(np.int64).min
 """Stands for "no epoch was given"."""
 
-_compressor = zstandard.ZstdCompressor(level=3)
-_decompressor = zstandard.ZstdDecompressor()
+
+class _Zstd(threading.local):
+    """What packs and unpacks: each thread has its own, because they must not be shared."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=3)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_zstd = _Zstd()
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -91,12 +100,12 @@ def encode(points: Points) -> bytes:
     """Return `points` (at least one) as the bytes of a chunk."""
     with np.errstate(over="ignore"):
         columns = [_differences(c) for c in (points.step, points.epoch, points.time)]
-    return _compressor.compress(_shuffle([*columns, points.value]))
+    return _zstd.compressor.compress(_shuffle([*columns, points.value]))
 
 
 def decode(data: bytes) -> Points:
     """Return the points that `encode` packed."""
-    raw = np.frombuffer(_decompressor.decompress(data), np.uint8)
+    raw = np.frombuffer(_zstd.decompressor.decompress(data), np.uint8)
     rows = np.ascontiguousarray(raw.reshape(4, 8, -1).transpose(0, 2, 1))
     with np.errstate(over="ignore"):
         step, epoch, time = np.cumsum(rows[:3].view(np.int64)[..., 0], axis=1)
@@ -105,7 +114,7 @@ def decode(data: bytes) -> Points:
 
 def decode_curve(data: bytes) -> tuple[Ints, Floats]:
     """Return step and value of the points that `encode` packed, without what drawing spares."""
-    raw = np.frombuffer(_decompressor.decompress(data), np.uint8).reshape(4, 8, -1)
+    raw = np.frombuffer(_zstd.decompressor.decompress(data), np.uint8).reshape(4, 8, -1)
     rows = np.ascontiguousarray(raw[::3].transpose(0, 2, 1))
     with np.errstate(over="ignore"):
         step = np.cumsum(rows[0].view(np.int64)[..., 0])
@@ -131,9 +140,9 @@ def preview(points: Points) -> bytes:
     last_at = np.maximum.reduceat(place, starts)
     last = np.where(last_at >= 0, value[np.maximum(last_at, 0)], np.nan)
     table = np.stack([points.step[starts].astype(np.float64), count, last, low, high, total])
-    return _compressor.compress(table.tobytes())
+    return _zstd.compressor.compress(table.tobytes())
 
 
 def read_preview(data: bytes) -> Floats:
     """Return the preview's table, (6, PREVIEW): step, count, last, min, max, sum."""
-    return np.frombuffer(_decompressor.decompress(data), np.float64).reshape(6, -1)
+    return np.frombuffer(_zstd.decompressor.decompress(data), np.float64).reshape(6, -1)

@@ -15,18 +15,11 @@ from typing import NamedTuple
 from epochal.journal.folder import Folder, JournalFile
 from epochal.journal.reader import Line, LineReader, read_journal, writer_of
 from epochal.records import MAX_LINE, Header, Opened
-from epochal.store.batch import (
-    Batch,
-    IngestReport,
-    WriterState,
-    decode_body,
-    decode_header,
-    forget,
-)
+from epochal.store.batch import Batch, IngestReport, WriterState, forget
 from epochal.store.database import Busy, Database
 from epochal.store.points import PointStore
 
-__all__ = ["Ingest", "IngestReport", "decode_body", "decode_header"]
+__all__ = ["Ingest"]
 
 _PORTION = 8 << 20
 """Bytes that one transaction takes at most."""

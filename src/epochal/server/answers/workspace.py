@@ -18,8 +18,8 @@ from epochal.server.schema.workspace import (
     SearchResult,
     WorkspaceInfo,
 )
+from epochal.store.index_reader import FileHealth
 from epochal.store.run_table import RunTable
-from epochal.store.store import FileHealth
 from epochal.version import __version__
 
 __all__ = ["markdown", "search", "workspace"]
