@@ -1,6 +1,7 @@
 """Curves come back as they were appended, and buckets never hide an extreme."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -38,6 +39,17 @@ def test_a_chunk_holds_every_bit(rows):
     assert (found.epoch == epoch).all()
     assert (found.time == time).all()
     assert found.value.tobytes() == given_points.value.tobytes()
+
+
+def test_chunks_are_packed_and_unpacked_in_several_threads_at_once():
+    rng = np.random.default_rng(5)
+    given_points = [points(np.arange(CHUNK), rng.standard_normal(CHUNK)) for _ in range(300)]
+    packed = [chunks.encode(one) for one in given_points]
+    with ThreadPoolExecutor(4) as pool:
+        again = list(pool.map(chunks.encode, given_points))
+        found = list(pool.map(chunks.decode, packed))
+    assert again == packed
+    assert all((a.value == b.value).all() for a, b in zip(found, given_points, strict=True))
 
 
 @settings(max_examples=20, deadline=None)
