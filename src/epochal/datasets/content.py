@@ -7,6 +7,7 @@ file there is still what the manifest says. Whatever is neither is None, never s
 from __future__ import annotations
 
 import os
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +15,14 @@ from typing import TYPE_CHECKING
 import msgspec
 from blake3 import blake3
 
-from epochal.datasets.coco import coco_shapes
+from epochal.datasets.coco_images import CocoImage, coco_images
 from epochal.datasets.labels import LabelRules, parse_labels
 from epochal.datasets.layouts import Layout, layout_of
 from epochal.datasets.shapes import Shape, parse_rows, parse_shapes
 from epochal.datasets.snapshots import Snapshot, load_snapshot
 from epochal.datasets.versions import load_manifest
 from epochal.datasets.yolo import label_file, read_data_yaml
-from epochal.errors import EpochalError
+from epochal.errors import EpochalError, InvalidInput
 
 if TYPE_CHECKING:
     from epochal.datasets.differences import Change
@@ -86,7 +87,11 @@ class Content:
         return content if content is not None and _is(content, entry.image) else None
 
     def shapes(self, entry: ManifestEntry) -> list[Shape] | None:
-        """Return an image's labels as shapes; none for background."""
+        """Return an image's labels as shapes; none for background, None if not to be had.
+
+        COCO boxes are pixels: where neither the JSON nor the image tells its size, they are no
+        shapes.
+        """
         if not entry.label_digest:
             return []
         if self.layout == "coco":
@@ -102,9 +107,21 @@ class Content:
 
         Of COCO annotations with outlines the outlines, and boxes as outlines: a label file holds
         either. An object in several parts has one outline, which goes from part to part.
+
+        Raises
+        ------
+        InvalidInput
+            Neither the COCO JSON nor the image tells the size that pixels are shares of.
         """
         if not entry.label_digest:
             return []
+        if self.layout == "coco" and not (entry.width and entry.height):
+            image = self._coco_image(entry)
+            if image is not None and image.size is None:
+                raise InvalidInput(
+                    f"{entry.path}: neither {entry.label} nor the file tells the image's size",
+                    "write its width and height into the JSON, and tag the data anew",
+                )
         if self.layout == "yolo":
             content = self._label(entry)
             return None if content is None else parse_rows(content, self.rules)
@@ -136,28 +153,37 @@ class Content:
         return content
 
     def _coco_shapes(self, entry: ManifestEntry) -> list[Shape] | None:
-        shapes = self._coco(entry.label)
-        if shapes is None:
+        image = self._coco_image(entry)
+        if image is None:
+            return None
+        width, height = image.size or (entry.width, entry.height)
+        if not (width and height):
+            return None
+        shapes = image.shapes(width, height)
+        return shapes if len(shapes) == len(image.objects) else None
+
+    def _coco_image(self, entry: ManifestEntry) -> CocoImage | None:
+        images = self._coco(entry.label)
+        if images is None:
             return None
         # a file name in the JSON is the end of the image's path
         for cut in range(len(entry.path.split("/"))):
             name = entry.path.split("/", cut)[-1]
-            if name in shapes:
-                found = shapes[name]
-                counts = sorted(
-                    (c, sum(s.category == c for s in found)) for c in {s.category for s in found}
-                )
-                return found if tuple(counts) == entry.objects else None
+            if name in images:
+                found = images[name]
+                counts = Counter(category for category, _ in found.objects)
+                return found if tuple(sorted(counts.items())) == entry.objects else None
         return None
 
-    def _read_coco(self, label: str) -> dict[str, list[Shape]] | None:
+    def _read_coco(self, label: str) -> dict[str, CocoImage] | None:
         kept = self.snapshot.find(label) if self.snapshot is not None else None
         if self.snapshot is not None and kept is not None:
             content: bytes | None = self.snapshot.read(kept)
         else:
             content = _read(self.root / label) if self.root is not None else None
         try:
-            return None if content is None else coco_shapes(content, label)
+            classes = self.manifest.header.classes
+            return None if content is None else coco_images(content, label, classes)
         except EpochalError:
             return None  # changed since: its labels are not to be had
 

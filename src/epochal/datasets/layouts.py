@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from blake3 import blake3
@@ -42,6 +42,17 @@ _SPLIT_FOLDERS = {
 _CACHES = (".cache", ".npy", ".pyc", ".tmp", ".part")
 
 
+class Claim(NamedTuple):
+    """What annotations say of an image's size, in pixels."""
+
+    source: str
+    """Absolute: the file that says it."""
+    size: tuple[float, float] | None
+    """Width and height; None where they are not given."""
+    reach: tuple[float, float, float, float]
+    """Left, top, right, bottom of all boxes, where no size is given."""
+
+
 class Collection(msgspec.Struct, kw_only=True):
     """A dataset without a data.yaml, listed."""
 
@@ -54,10 +65,12 @@ class Collection(msgspec.Struct, kw_only=True):
     classes: tuple[str, ...]
     splits: tuple[str, ...]
     listing: Listing
-    labels: dict[str, Labels] = {}
-    """File -> what its labels mean, where it has any."""
+    labels: dict[Listed, Labels] = {}
+    """Image -> what its labels mean, where it has any: each split says its own."""
     label_files: dict[str, str] = {}
     """Split -> the file its labels are in, relative to the root."""
+    claims: dict[str, Claim] = {}
+    """File -> what its annotations say of its size, where they do."""
     sources: tuple[str, ...] = ()
     """Absolute: files that hold the labels."""
 
@@ -151,7 +164,7 @@ def read_classes(path: str | os.PathLike[str]) -> Collection:
     )
     for listed, name in members:
         listing.images[listed] += 1
-        found.labels[listed.file] = Labels(
+        found.labels[listed] = Labels(
             digest=blake3(b"class\0" + name.encode(errors="surrogateescape")).hexdigest(),
             objects=((number[name], 1),),
             form="class",

@@ -18,7 +18,7 @@ from epochal.datasets.problems import Problem, printable
 from epochal.datasets.yolo import label_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 __all__ = ["Reader", "Reading"]
 
@@ -54,16 +54,23 @@ class _Unreadable(Exception):
 
 
 class Reader:
-    """Reads images and labels that the cache does not know. Used by several threads at once."""
+    """Reads images and labels that the cache does not know. Used by several threads at once.
+
+    Parameters
+    ----------
+    label_files
+        Whether images have label files of their own.
+    """
 
     def __init__(
         self,
         rules: LabelRules,
         previous: ScanCache | None,
-        given: Mapping[str, Labels] | None = None,
+        *,
+        label_files: bool = True,
     ) -> None:
         self.rules = rules
-        self.given = given
+        self.label_files = label_files
         self.images = previous.images if previous else {}
         self.counts: dict[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]] = {}
         # What a label means depends on the class count: under other rules all are parsed again.
@@ -77,8 +84,8 @@ class Reader:
         """Return what is known of an image file; what is wrong is returned, not raised."""
         try:
             image, images_read = self._image(file)
-            if self.given is not None:
-                return Reading(image, None, self.given.get(file, Labels()), images_read)
+            if not self.label_files:
+                return Reading(image, files_read=images_read)
             state, labels, labels_read = self._labels(label_file(file))
         except _Unreadable as error:
             return Reading(problem=error.problem)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from epochal.datasets.cache import LabelKnown, ScanCache
-from epochal.datasets.coco import read_coco
+from epochal.datasets.coco import read_coco, size_problems
 from epochal.datasets.labels import LabelRules
 from epochal.datasets.layouts import (
     Collection,
@@ -93,7 +93,7 @@ def scan(
     data = _open(path, layout or layout_of(path), images)
     listing = list_files(data) if isinstance(data, DataYaml) else data.listing
     files = sorted({image.file for image in listing.images})
-    reader = Reader(data.rules, previous, None if isinstance(data, DataYaml) else data.labels)
+    reader = Reader(data.rules, previous, label_files=isinstance(data, DataYaml))
     readings: dict[str, Reading] = {}
     with ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
         parts = (files[i : i + _BATCH] for i in range(0, len(files), _BATCH))
@@ -103,6 +103,9 @@ def scan(
                 progress(len(readings), len(files))
     entries, problems = _entries(data, listing.images, readings)
     problems += [*listing.problems, *_alike(listing.images)]
+    if isinstance(data, Collection) and data.claims:
+        found = {f: (r.image.width, r.image.height) for f, r in readings.items() if r.image}
+        problems += size_problems(data.claims, found)
     if isinstance(data, DataYaml) or data.task != "files":
         problems += _empty(readings)
     return Scan(
@@ -151,16 +154,18 @@ def _entries(
                 Problem(file=printable(file), problem=problem, remedy=remedy, severity="fatal")
             ]
             continue
+        labels = reading.labels
         if isinstance(data, DataYaml):
             has_label = reading.label_state is not None
             label_name = _label_name(data.root, listed.path) if has_label else ""
         else:
-            label_name = data.label_files.get(listed.split, "") if reading.labels.objects else ""
-        if reading.labels.flaws and file not in problems:
+            labels = data.labels.get(listed, labels)
+            label_name = data.label_files.get(listed.split, "") if labels.objects else ""
+        if labels.flaws and file not in problems:
             label = printable(label_file(file))
             problems[file] = [
                 Problem(file=label, line=line, problem=problem, remedy=remedy, severity=severity)
-                for line, problem, remedy, severity in reading.labels.flaws
+                for line, problem, remedy, severity in labels.flaws
             ]
         entries.append(
             ManifestEntry(
@@ -169,9 +174,9 @@ def _entries(
                 size=reading.image.state.size,
                 image=reading.image.digest,
                 label=label_name,
-                label_digest=reading.labels.digest,
-                objects=reading.labels.objects,
-                malformed=reading.labels.malformed,
+                label_digest=labels.digest,
+                objects=labels.objects,
+                malformed=labels.malformed,
                 repeats=repeats,
                 width=reading.image.width,
                 height=reading.image.height,
