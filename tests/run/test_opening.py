@@ -76,6 +76,7 @@ def test_config_and_summary_change_like_dicts(start, records, document):
     run.config.update(role="teacher", epochs=3)
     run.config.update({"batch": 16}, role="effective")
     run.summary["best"] = 0.5
+    run.summary.update(role="effective")
     with pytest.raises(TypeError, match="never deleted"):
         del run.config["lr"]
     assert dict(run.config) == {"lr": 0.2, "role": "teacher", "epochs": 3}
@@ -83,7 +84,7 @@ def test_config_and_summary_change_like_dicts(start, records, document):
     found = document(run)
     assert found.config == {"lr": 0.2, "role": "teacher", "epochs": 3}
     assert found.effective == {"batch": 16}
-    assert found.summary == {"best": 0.5}
+    assert found.summary == {"best": 0.5, "role": "effective"}
 
 
 def test_a_config_larger_than_a_line_is_kept_in_parts(start, document):

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-__all__ = ["Background", "Periodic"]
+__all__ = ["Background", "Periodic", "stop_all"]
 
 _SHORTEST = 0.05
 """Seconds between two looks at what is due, at least."""
@@ -85,3 +85,12 @@ class Background:
             task()
         except Exception as error:
             self._on_error(error)
+
+
+def stop_all(background: list[Background], patience: float) -> None:
+    """Ask all of them to end, and wait for that, at most `patience` seconds in all."""
+    deadline = time.monotonic() + patience
+    for one in background:
+        one.stop()
+    for one in background:
+        one.join(max(deadline - time.monotonic(), 0.0))

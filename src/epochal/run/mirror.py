@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any, Literal
 
-import msgspec
+from epochal.records import Config, Summary
+from epochal.run.recorder import Recorder
+from epochal.run.values import config_values, plain, portions
 
-__all__ = ["Mirror", "portions"]
+__all__ = ["ConfigMirror", "SummaryMirror"]
+
+_ROLES = ("requested", "effective")
 
 
-class Mirror(MutableMapping[str, Any]):
-    """A dict whose changes are recorded."""
+class _Mirror(MutableMapping[str, Any]):
+    """A dict whose changes are recorded. No error of ours leaves it."""
 
-    def __init__(self, record: Callable[..., None]) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._values: dict[str, Any] = {}
-        self._record = record
+        self._recorder = recorder
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
@@ -35,28 +40,49 @@ class Mirror(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return repr(self._values)
 
+    @abstractmethod
+    def update(self, values: Any = (), /, **more: Any) -> None:
+        """Set several values; takes what `epochal.init(config=...)` takes."""
+
+
+class ConfigMirror(_Mirror):
+    """The parameters as requested, without their secrets."""
+
     def update(self, values: Any = (), /, **more: Any) -> None:
         """Set several values; takes what `epochal.init(config=...)` takes.
 
         ``role="effective"`` says that they are what the trainer made of the request.
         """
         # A parameter may itself be called "role"; it is ours only with a value of ours.
-        role = more.pop("role") if more.get("role") in ("requested", "effective") else "requested"
-        self._record(values, more, role)
+        role: Any = more.pop("role") if more.get("role") in _ROLES else "requested"
+        try:
+            self._set(_found(values, more), role)
+        except Exception as error:
+            self._recorder.trouble("config", error)
+
+    def _set(self, values: Mapping[str, Any], role: Literal["requested", "effective"]) -> None:
+        from epochal.capture.redaction import redact
+
+        clean, _ = redact(values)
+        if role == "requested":
+            self._values.update(clean)
+        for part in portions(clean):
+            self._recorder.record(Config(values=part, role=role))
 
 
-def portions(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield `values` in parts that fit into lines; a single value that does not is cut."""
-    part: dict[str, Any] = {}
-    room = 48_000
-    for key, value in values.items():
-        size = len(msgspec.json.encode(value)) + len(key) + 8
-        if size > 40_000:
-            value, size = f"{str(value)[:2000]} ... [cut: {size} bytes]", 2100
-        if size > room and part:
-            yield part
-            part, room = {}, 48_000
-        part[key] = value
-        room -= size
-    if part:
-        yield part
+class SummaryMirror(_Mirror):
+    """Single values that stand for the run."""
+
+    def update(self, values: Any = (), /, **more: Any) -> None:
+        """Set several values; takes what `epochal.init(config=...)` takes."""
+        try:
+            found = _found(values, more)
+            self._values.update(found)
+            for part in portions(found):
+                self._recorder.record(Summary(values=part))
+        except Exception as error:
+            self._recorder.trouble("summary", error)
+
+
+def _found(values: Any, more: Mapping[str, Any]) -> dict[str, Any]:
+    return {**config_values(values or None), **plain(more)}

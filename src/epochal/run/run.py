@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +15,6 @@ from epochal.records import (
     Alert,
     AnyBody,
     Artifact,
-    Config,
     Environment,
     Evaluated,
     Finished,
@@ -25,16 +23,16 @@ from epochal.records import (
     Metrics,
     Number,
     Pinned,
-    Summary,
     System,
 )
-from epochal.run.background import Background
-from epochal.run.mirror import Mirror, portions
+from epochal.run.background import Background, stop_all
+from epochal.run.mirror import ConfigMirror, SummaryMirror
 from epochal.run.recorder import Recorder, strict
-from epochal.run.values import config_values, metric_values, plain, step_value
+from epochal.run.values import metric_values, plain, portions, step_value
 
 if TYPE_CHECKING:
     from epochal.evaluation import Boxes, Evaluation, MatchRecords
+    from epochal.store.blobs import Blobs
 
 __all__ = ["Run"]
 
@@ -79,8 +77,6 @@ class Run:
         self.workspace = workspace
         self.folder = folder
         self.rank = rank
-        self.config = Mirror(self._config)
-        self.summary = Mirror(self._summary)
         self.stop_requested = False
         """A person asked for the training to end at its next epoch."""
         self.finished = False
@@ -96,6 +92,8 @@ class Run:
             helper=not owner,
             on_helper=self._watch_helper,
         )
+        self.config = ConfigMirror(self.recorder)
+        self.summary = SummaryMirror(self.recorder)
         self._owner_pid = os.getpid() if owner else -1
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -123,9 +121,6 @@ class Run:
     def sync(self) -> None:
         """Make what was recorded so far survive a power cut."""
         self.recorder.sync()
-
-    def _trouble(self, where: str, error: BaseException) -> None:
-        self.recorder.trouble(where, error)
 
     def watch(self, background: list[Background]) -> None:
         """Start what runs beside the training."""
@@ -181,7 +176,7 @@ class Run:
             if numbers:
                 self._log(numbers, step, epoch)
         except Exception as error:
-            self._trouble("log", error)
+            self.recorder.trouble("log", error)
 
     def _log(self, numbers: Mapping[str, Number], step: int, epoch: int | None) -> None:
         if self.finished:
@@ -196,36 +191,12 @@ class Run:
             raise ValueError(f"{key}: {text}")
         self.recorder.warn_once(code, key, f"{key}: {text}")
 
-    def _config(
-        self, values: Any, more: Mapping[str, Any], role: Literal["requested", "effective"]
-    ) -> None:
-        try:
-            from epochal.capture.redaction import redact
-
-            found = {**config_values(values or None), **plain(more)}
-            clean, _ = redact(found)
-            if role == "requested":
-                self.config._values.update(clean)
-            for part in portions(clean):
-                self.record(Config(values=part, role=role))
-        except Exception as error:
-            self._trouble("config", error)
-
-    def _summary(self, values: Any, more: Mapping[str, Any], _role: str) -> None:
-        try:
-            found = {**config_values(values or None), **plain(more)}
-            self.summary._values.update(found)
-            for part in portions(found):
-                self.record(Summary(values=part))
-        except Exception as error:
-            self._trouble("summary", error)
-
     def system(self, values: Mapping[str, float]) -> None:
         """Record numbers about the machine; they go by time, not by step."""
         try:
             numbers = metric_values(values, self._on_bad_value)
         except Exception as error:
-            self._trouble("system", error)
+            self.recorder.trouble("system", error)
             return
         if numbers:
             self.record(System(values=numbers))
@@ -236,7 +207,7 @@ class Run:
             for part in portions(plain(values)):
                 self.record(Environment(values=part))
         except Exception as error:
-            self._trouble("environment", error)
+            self.recorder.trouble("environment", error)
 
     def pin(self, pinned: Pinned) -> None:
         """Record to which dataset version the run is bound, and what its check found."""
@@ -257,22 +228,13 @@ class Run:
         str | None
             The BLAKE3 digest once the copy exists; None where it could not be stored (reported).
         """
-        if self.workspace is None:
-            return None
-        try:
-            from epochal.store.blobs import Blobs, artifact_key
 
-            source = Path(path)
-            name = artifact_key(key or source.name)
-            digest = Blobs(self.workspace.blobs).put_file(source)
-            size = Blobs(self.workspace.blobs).path(digest).stat().st_size
-            body = Artifact(
-                key=name, digest=digest, size=size, role=role, step=step, meta=plain(meta or {})
-            )
-        except Exception as error:
-            self._trouble(f"artifact {path}", error)
-            return None
-        return digest if self.record(body) else None
+        def store(blobs: Blobs) -> Artifact:
+            from epochal.run.storing import store_file
+
+            return store_file(blobs, path, key, role, step, meta)
+
+        return self.record_stored("artifact", path, store)
 
     def image(
         self,
@@ -293,33 +255,19 @@ class Run:
             Each ``{"box": [x0, y0, x1, y1], "class": str, "score": float, "truth": bool}`` in
             pixels of the image; score and truth may be left out.
         """
-        if self.workspace is None:
-            return None
-        try:
-            from epochal.run.media import image_bytes, kept_boxes
-            from epochal.store.blobs import Blobs
 
-            digest = Blobs(self.workspace.blobs).put(image_bytes(image))
-            kept = kept_boxes([plain(box) for box in boxes])
-            if len(kept) < len(boxes):
-                text = f"{len(boxes)} boxes: the true and the surest {len(kept)} are kept"
+        def store(blobs: Blobs) -> ImageLogged:
+            from epochal.run.storing import store_image
+
+            last = max(self._next_step - 1, 0)
+            at = last if step is None else step_value(step, last, self._on_bad_value)
+            body = store_image(blobs, key, image, at, boxes, caption)
+            if len(body.boxes) < len(boxes):
+                text = f"{len(boxes)} boxes: the true and the surest {len(body.boxes)} are kept"
                 self.recorder.warn_once("boxes", key, f"{key}: {text}")
-            body = ImageLogged(
-                key=str(key)[:1000],
-                digest=digest,
-                step=self._step_of_image(step),
-                boxes=kept,
-                caption=str(caption)[:4000],
-            )
-        except Exception as error:
-            self._trouble(f"image {key}", error)
-            return None
-        return digest if self.record(body) else None
+            return body
 
-    def _step_of_image(self, step: Any) -> int:
-        if step is None:
-            return max(self._next_step - 1, 0)
-        return step_value(step, max(self._next_step - 1, 0), self._on_bad_value)
+        return self.record_stored("image", key, store)
 
     def evaluation(
         self,
@@ -335,17 +283,36 @@ class Run:
         str | None
             The digest of the evaluation document, which is its id.
         """
+
+        def store(blobs: Blobs) -> Evaluated:
+            from epochal.evaluation.storage import store_evaluation
+
+            return store_evaluation(blobs, evaluation, matches, boxes, look=look)
+
+        return self.record_stored("evaluation on", getattr(evaluation, "split", "?"), store)
+
+    def record_stored(
+        self,
+        kind: str,
+        name: object,
+        store: Callable[[Blobs], Artifact | ImageLogged | Evaluated],
+    ) -> str | None:
+        """Record what `store` puts into the blobs.
+
+        Returns
+        -------
+        str | None
+            The digest; None where it could not be stored or recorded (reported with `kind` and
+            `name`).
+        """
         if self.workspace is None:
             return None
         try:
-            from epochal.evaluation.storage import store_evaluation
             from epochal.store.blobs import Blobs
 
-            body: Evaluated = store_evaluation(
-                Blobs(self.workspace.blobs), evaluation, matches, boxes, look=look
-            )
+            body = store(Blobs(self.workspace.blobs))
         except Exception as error:
-            self._trouble(f"evaluation on {evaluation.split}", error)
+            self.recorder.trouble(f"{kind} {name}", error)
             return None
         return body.digest if self.record(body) else None
 
@@ -379,27 +346,20 @@ class Run:
             # A status that nobody knows is not taken for a success.
             self.ending = status if status in ("finished", "failed", "killed") else "failed"
         try:
-            for task in (self._stop_background, *self.on_finish):
+            for task in (lambda: stop_all(self._background, _PATIENCE), *self.on_finish):
                 try:
                     task()
                 except Exception as error:
-                    self._trouble("finish", error)
+                    self.recorder.trouble("finish", error)
             if self.is_owner:
                 end: Any = self.ending
                 self.record(Finished(status=end, reason=str(reason)[:2000]))
             self.recorder.close()
         except Exception as error:
-            self._trouble("finish", error)
+            self.recorder.trouble("finish", error)
         finally:
             self.finished = True
             self._ended.set()
-
-    def _stop_background(self) -> None:
-        deadline = time.monotonic() + _PATIENCE
-        for background in self._background:
-            background.stop()
-        for background in self._background:
-            background.join(max(deadline - time.monotonic(), 0.0))
 
     def wait_for_end(self, timeout: float) -> None:
         """Wait until a `finish` that has begun is done, at most `timeout` seconds."""

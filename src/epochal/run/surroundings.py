@@ -6,14 +6,17 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from epochal.capture.console import ConsoleCapture
-from epochal.errors import EpochalError
 from epochal.journal.reader import LineReader, writer_of
 from epochal.records import Artifact, Console, Heartbeat, StopRequested
 from epochal.run.background import Background, Periodic
 from epochal.run.run import Run
 from epochal.run.telling import say
+
+if TYPE_CHECKING:
+    from epochal.store.blobs import Blobs
 
 __all__ = ["start_background"]
 
@@ -55,7 +58,7 @@ def _syncing(run: Run) -> Background:
 
 
 def _on_error(run: Run) -> Callable[[BaseException], None]:
-    return lambda error: run._trouble("background", error)
+    return lambda error: run.recorder.trouble("background", error)
 
 
 def _beat(run: Run) -> None:
@@ -102,17 +105,13 @@ def _record_environment(run: Run) -> None:
 
 
 def _attach(run: Run, key: str, text: str, role: str) -> None:
-    from epochal.store.blobs import Blobs
+    def store(blobs: Blobs) -> Artifact:
+        from epochal.run.storing import store_text
 
-    if run.workspace is None or not text:
-        return
-    try:
-        data = text.encode("utf-8", "backslashreplace")
-        digest = Blobs(run.workspace.blobs).put(data)
-    except (OSError, EpochalError) as error:
-        run._trouble(key, error)
-        return
-    run.record(Artifact(key=key, digest=digest, size=len(data), role=role))
+        return store_text(blobs, key, text, role)
+
+    if text:
+        run.record_stored("artifact", key, store)
 
 
 class _StopListener:

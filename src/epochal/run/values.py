@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, TypeVar
 
+import msgspec
+
 from epochal.records import Number, to_wire
 
-__all__ = ["config_values", "metric_values", "plain", "step_value"]
+__all__ = ["config_values", "metric_values", "plain", "portions", "step_value"]
 
 _INT64 = 1 << 63
 _DEPTH = 32
@@ -182,3 +184,20 @@ def _foreign(value: Any, depth: int) -> Any:
 
 def _text(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode()
+
+
+def portions(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield `values` in parts that fit into lines; a single value that does not is cut."""
+    part: dict[str, Any] = {}
+    room = 48_000
+    for key, value in values.items():
+        size = len(msgspec.json.encode(value)) + len(key) + 8
+        if size > 40_000:
+            value, size = f"{str(value)[:2000]} ... [cut: {size} bytes]", 2100
+        if size > room and part:
+            yield part
+            part, room = {}, 48_000
+        part[key] = value
+        room -= size
+    if part:
+        yield part

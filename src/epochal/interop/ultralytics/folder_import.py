@@ -47,10 +47,9 @@ from epochal.records import (
     Summary,
     to_wire,
 )
-from epochal.run.mirror import portions
 from epochal.run.naming import suggested_name
 from epochal.run.opening import default_project
-from epochal.run.values import plain
+from epochal.run.values import plain, portions
 from epochal.store.blobs import Blobs, artifact_key
 from epochal.version import __version__
 

@@ -42,9 +42,9 @@ from epochal.records import (
     Opened,
     Summary,
 )
-from epochal.run.mirror import portions
 from epochal.run.naming import suggested_name
 from epochal.run.opening import default_project
+from epochal.run.values import portions
 from epochal.store.blobs import artifact_key
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
