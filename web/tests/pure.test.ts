@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { ema, extent, group, interpolate, nearestIndex, runningMean } from "../src/charts/curves";
+import { clock, ema, extent, group, interpolate, nearestIndex, runningMean } from "../src/charts/curves";
 import { svg, ticks } from "../src/charts/picture";
 import { overwritten, pieces } from "../src/lib/ansi";
 import { csv } from "../src/lib/csv";
@@ -25,6 +25,14 @@ it("summarises groups, filling gaps inside a line only", () => {
   expect(mean).toEqual([2, 2]);
   expect(low[0]).toBeCloseTo(2 - Math.SQRT2);
   expect(high[1]).toBe(2);
+});
+
+it("writes times along an axis, and the day where it begins", () => {
+  const noon = new Date(2026, 10, 24, 23, 59).getTime() / 1000;
+  expect(clock([noon, noon + 60, noon + 120], 60)).toEqual(["11-24 23:59", "11-25 00:00", "00:01"]);
+  expect(clock([noon], 5)).toEqual(["23:59:00"]);
+  expect(clock([noon + 1.25], 0.05)).toEqual(["59:01.250"]);
+  expect(clock([noon], 86_400)).toEqual(["2026-11-24"]);
 });
 
 it("finds the nearest value", () => {

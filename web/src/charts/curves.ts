@@ -144,3 +144,17 @@ export function interpolate(values: Values): (number | null)[] {
   }
   return out;
 }
+
+/** Times (seconds since 1970) along an axis with a tick every `step` seconds; the day where it begins. */
+export function clock(ticks: readonly number[], step: number): string[] {
+  let day = "";
+  return ticks.map((t) => {
+    const iso = new Date(t * 1000 - new Date(t * 1000).getTimezoneOffset() * 60_000).toISOString();
+    const date = iso.slice(5, 10);
+    if (step >= 86_400) return iso.slice(0, 10);
+    const told = date === day ? "" : `${date} `;
+    day = date;
+    if (step >= 60) return told + iso.slice(11, 16);
+    return step >= 1 ? iso.slice(11, 19) : iso.slice(14, 23);
+  });
+}

@@ -13,7 +13,7 @@ export const X_AXES = [
 
 /** How curves are drawn, as the address says. */
 export class ChartOptions {
-  /** What is taken where the address says nothing: epochs, where all runs have them. */
+  /** What is taken where the address says nothing: epochs, where every metric has them. */
   fallback = $state<CurveQuestion["x"]>("step");
 
   readonly x = $derived.by<CurveQuestion["x"]>(() => {
@@ -37,7 +37,10 @@ export class ChartOptions {
   readonly xLabel = $derived(this.x === "metric" ? this.xMetric : { epoch: "epoch", step: "step", relative: "after", wall: "" }[this.x]);
 
   zoomTo = (range: [number, number] | null): void => {
-    router.set({ zoom: range ? range.map((v) => Number(v.toPrecision(9))).join(",") : null });
+    if (!range) return router.set({ zoom: null }, "push");
+    // As many places as the width of the window needs: times are large numbers close to each other.
+    const places = Math.max(0, Math.min(12, 4 - Math.floor(Math.log10(range[1] - range[0]))));
+    router.set({ zoom: range.map((v) => Number(v.toFixed(places))).join(",") }, "push");
   };
 
   formatX = (value: number): string => {
