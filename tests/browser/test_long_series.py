@@ -1,4 +1,4 @@
-"""A training that logged hundreds of thousands of points: drawn whole, zoomed into, zoomed out of."""
+"""A training that logged hundreds of thousands of points: whole, zoomed into, zoomed out of."""
 
 import math
 import re
