@@ -68,7 +68,7 @@ def test_folder_of_images_is_remembered(apart):
 def test_outlines_are_exported_as_outlines(apart, tmp_path):
     file, elsewhere = apart
     epochal("tag", file, "pallets@v1", "--images", elsewhere)
-    epochal("export", "pallets@v1", tmp_path / "out", "--format", "yolo")
+    epochal("export", "pallets@v1", tmp_path / "out", "--format", "yolo", "--val", "train")
     content = (tmp_path / "out/labels/train/a.txt").read_bytes()
     labels = parse_labels(content, LabelRules(classes=1))
     assert (labels.form, labels.flaws) == ("polygons", ())

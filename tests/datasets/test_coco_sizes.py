@@ -63,7 +63,9 @@ def row(tmp_path):
     """Export to YOLO and return the label's only row."""
 
     def row(file):
-        export(content_of(file), tmp_path / "out", "yolo")
+        content = content_of(file)
+        splits = content.manifest.header.splits
+        export(content, tmp_path / "out", "yolo", val="" if "val" in splits else "train")
         (line,) = (tmp_path / "out/labels/train/a.txt").read_text().splitlines()
         return [float(word) for word in line.split()]
 
@@ -107,7 +109,7 @@ def test_box_outside_an_image_without_a_stated_size_is_an_error(write):
 def test_image_whose_size_nothing_tells_is_named(write, tmp_path, form):
     content = content_of(write(b"no image"))
     with pytest.raises(InvalidInput, match=r"images/a\.png: neither train\.json nor the file"):
-        export(content, tmp_path / "out", form)
+        export(content, tmp_path / "out", form, val="" if form == "coco" else "train")
     assert not (tmp_path / "out").exists()
     (numbers,) = split_statistics(content)
     assert (numbers.objects, numbers.unknown) == (1, 1)

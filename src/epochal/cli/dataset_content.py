@@ -9,7 +9,7 @@ import click
 
 from epochal.cli.common import json_option, open_store, print_json, progress, workspace_option
 from epochal.cli.dataset_access import content_at, find_version, version_content
-from epochal.errors import EpochalError
+from epochal.errors import EpochalError, InvalidInput
 
 if TYPE_CHECKING:
     from epochal.records import DatasetTagged
@@ -142,25 +142,45 @@ def restore_command(ref: str, destination: Path, *, workspace: Path | None, as_j
     show_default=True,
     help="YOLO labels, COCO JSON, Ultralytics NDJSON, or the list of files as Parquet.",
 )
+@click.option(
+    "--train", metavar="SPLIT", default="", help="Split to train on, where there is no train."
+)
+@click.option(
+    "--val", metavar="SPLIT", default="", help="Split to validate on, where there is no val."
+)
 @workspace_option
 @json_option
 def export_command(
-    ref: str, destination: Path, form: Any, *, workspace: Path | None, as_json: bool
+    ref: str,
+    destination: Path,
+    form: Any,
+    *,
+    train: str,
+    val: str,
+    workspace: Path | None,
+    as_json: bool,
 ) -> None:
     """Write a version into DESTINATION in a form that other tools read.
 
     DESTINATION is a folder that does not exist yet; for parquet a file: one row an image, with
     split, path, size, digests, width, height and objects per class.
+
+    A training by YOLO needs the splits train and val. Of a version that has none of one, say which
+    other split to use: `--val train` validates on what was trained on.
     """
     from epochal.datasets import export
 
     store = open_store(workspace)
     if form == "parquet":
+        if train or val:
+            raise InvalidInput("a list of files has no train or val to set", "leave it out")
         _export_parquet(store, find_version(store, ref), destination, as_json=as_json)
         return
     version, content = version_content(store, ref)
     with progress("writing images") as advance:
-        made = export(content, destination, form, name=version.name, progress=advance)
+        made = export(
+            content, destination, form, name=version.name, train=train, val=val, progress=advance
+        )
     if as_json:
         print_json({"path": str(made), "digest": version.digest, "format": form})
         return
@@ -169,6 +189,8 @@ def export_command(
     click.echo(f"wrote {images} images of {version.name}@{version.tag} as {form}: {made}")
     if left_out:
         click.echo(f"note: {left_out} left out, because their labels have errors", err=True)
+    if form == "ndjson" and not val and "val" not in content.manifest.header.splits:
+        click.echo("note: no val in it: Ultralytics sets a tenth of train aside", err=True)
 
 
 def _export_parquet(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -28,6 +29,12 @@ Form: TypeAlias = Literal["yolo", "coco", "ndjson"]
 
 _KEYS = {"detect": "boxes", "segment": "segments", "pose": "pose"}
 _TRAINED = ("train", "val", "test")
+_NEEDED: dict[Form, tuple[str, ...]] = {
+    "yolo": ("train", "val"),
+    "ndjson": ("train",),
+    "coco": (),
+}
+"""Splits without which Ultralytics refuses data; of NDJSON it takes a tenth of train as val."""
 
 
 def export(
@@ -36,6 +43,8 @@ def export(
     form: Form,
     *,
     name: str = "dataset",
+    train: str = "",
+    val: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a version to `destination`, a folder that does not exist yet or is empty.
@@ -46,6 +55,9 @@ def export(
     ----------
     name
         What the dataset is called in the files.
+    train, val
+        The split to train on, or to validate on, of a version that has none of this name: a
+        training by YOLO needs both. For ``yolo`` and ``ndjson``.
     progress
         Called with (images written, images in all).
 
@@ -60,7 +72,7 @@ def export(
     NotFound
         If the content of an image or its labels is no longer to be had.
     InvalidInput
-        If the version has no labels that this form can say, or an image cannot be read.
+        If the version has no labels or splits that this form can say, or an image cannot be read.
     """
     header = content.manifest.header
     if header.task in ("files", "classify"):
@@ -68,20 +80,23 @@ def export(
             f"a dataset for {header.task} has no boxes to export as {form}",
             "`epochal dataset restore` brings it back as it was",
         )
+    entries = [entry for entry in content.manifest.entries if not entry.malformed]
+    filled = {entry.split for entry in entries}
+    roles = _roles([split for split in header.splits if split in filled], form, train, val)
     target = Path(os.path.abspath(destination))  # noqa: PTH100 - .. is folded, links are not followed
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Refused(f"{target} exists and is not empty", "name a folder that does not exist yet")
     work = target.with_name(f".{target.name}.exporting-{os.getpid()}")
     work.mkdir(parents=True)
     try:
-        writer = _WRITERS[form](content, work, name)
-        entries = [entry for entry in content.manifest.entries if not entry.malformed]
+        writer = _WRITERS[form](content, work, name, roles)
         total = len(entries)
         for done, (entry, file_name) in enumerate(_named(entries), 1):
             image, rows = _read(content, entry)
-            place = work / "images" / entry.split / file_name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(image)
+            for folder in writer.folders(entry.split):
+                place = work / "images" / folder / file_name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(image)
             writer.add(entry, file_name, image, rows)
             if progress is not None:
                 progress(done, total)
@@ -93,6 +108,48 @@ def export(
         _remove(work)
         raise
     return target / made
+
+
+def _roles(splits: Sequence[str], form: Form, train: str, val: str) -> dict[str, str]:
+    """Return what splits are for: train, val, test ... -> the split of the version.
+
+    Parameters
+    ----------
+    splits
+        Those that have images.
+
+    Raises
+    ------
+    InvalidInput
+        If the form has to have one that is not there, or what was asked for makes no sense.
+    """
+    asked = {key: split for key, split in (("train", train), ("val", val)) if split}
+    known = ", ".join(splits) or "none"
+    for key, split in asked.items():
+        if form == "coco":
+            raise InvalidInput(f"COCO JSON has no {key} to set", f"leave --{key} out")
+        if split not in splits:
+            raise InvalidInput(f"no images in split {split[:80]!r}", f"there are in: {known}")
+        if key in splits:
+            raise InvalidInput(f"the version has a split {key} already", f"leave --{key} out")
+    roles = {split: split for split in splits if split not in asked.values()}
+    roles |= {split: split for split in splits if split in _TRAINED} | asked
+    missing = [key for key in _NEEDED[form] if key not in roles]
+    if missing:
+        # never the test set by our advice: what is chosen on it is no test any more
+        apt = next((split for split in (*_TRAINED[:2], *splits) if split in splits), "SPLIT")
+        use = " ".join(f"--{key} {apt}" for key in missing)
+        raise InvalidInput(
+            f"the version has no images in {' and '.join(missing)}, which a training by "
+            f"Ultralytics needs; it has some in: {known}",
+            f"name the split to use, such as {use}, or tag data with {' and '.join(missing)}",
+        )
+    if form == "ndjson" and (other := [key for key in roles if key not in _TRAINED]):
+        raise InvalidInput(
+            f"NDJSON knows the splits train, val and test, not {', '.join(other)}",
+            "export it as yolo or coco",
+        )
+    return {key: roles[key] for key in (*_TRAINED, *roles) if key in roles}
 
 
 def _remove(folder: Path) -> None:
@@ -130,8 +187,11 @@ def _read(content: Content, entry: ManifestEntry) -> tuple[bytes, list[list[floa
 class _Yolo:
     """``images/``, ``labels/`` and a data.yaml."""
 
-    def __init__(self, content: Content, root: Path, name: str) -> None:
-        self.header, self.root = content.manifest.header, root
+    def __init__(self, content: Content, root: Path, name: str, roles: dict[str, str]) -> None:
+        self.header, self.root, self.roles = content.manifest.header, root, roles
+
+    def folders(self, split: str) -> list[str]:
+        return [split]
 
     def add(self, entry: ManifestEntry, name: str, image: bytes, rows: list[list[float]]) -> None:
         if not rows:
@@ -142,7 +202,7 @@ class _Yolo:
 
     def finish(self) -> Path:
         header = self.header
-        said: dict[str, Any] = {split: f"images/{split}" for split in header.splits}
+        said: dict[str, Any] = {key: f"images/{split}" for key, split in self.roles.items()}
         if header.keypoints:
             said["kpt_shape"] = list(header.keypoints)
         said["names"] = dict(enumerate(header.classes))
@@ -158,10 +218,13 @@ def _line(row: list[float]) -> str:
 
 
 class _Ndjson:
-    """One JSON record a line: the dataset, then its images."""
+    """One JSON record a line: the dataset, then its images, once for each use of their split."""
 
-    def __init__(self, content: Content, root: Path, name: str) -> None:
+    def __init__(self, content: Content, root: Path, name: str, roles: dict[str, str]) -> None:
         header = content.manifest.header
+        self.uses: defaultdict[str, list[str]] = defaultdict(list)
+        for key, split in roles.items():
+            self.uses[split].append(key)
         self.file = root / f"{name}.ndjson"
         self.key = _KEYS[header.task]
         first: dict[str, Any] = {
@@ -175,6 +238,9 @@ class _Ndjson:
             first["kpt_shape"] = list(header.keypoints)
         self._write(first)
 
+    def folders(self, split: str) -> list[str]:
+        return self.uses[split]
+
     def add(self, entry: ManifestEntry, name: str, image: bytes, rows: list[list[float]]) -> None:
         width, height = _size(image, entry.path)
         record: dict[str, Any] = {
@@ -182,11 +248,11 @@ class _Ndjson:
             "file": name,
             "width": width,
             "height": height,
-            "split": entry.split if entry.split in _TRAINED else "train",
         }
         if rows:
             record["annotations"] = {self.key: [[int(row[0]), *row[1:]] for row in rows]}
-        self._write(record)
+        for use in self.uses[entry.split]:
+            self._write(record | {"split": use})
 
     def _write(self, record: dict[str, Any]) -> None:
         with self.file.open("ab") as out:
@@ -199,12 +265,15 @@ class _Ndjson:
 class _Coco:
     """``annotations/instances_<split>.json`` with boxes in pixels."""
 
-    def __init__(self, content: Content, root: Path, name: str) -> None:
+    def __init__(self, content: Content, root: Path, name: str, roles: dict[str, str]) -> None:
         self.header, self.root, self.name = content.manifest.header, root, name
         self.images: dict[str, list[dict[str, Any]]] = {split: [] for split in self.header.splits}
         self.annotations: dict[str, list[dict[str, Any]]] = {
             split: [] for split in self.header.splits
         }
+
+    def folders(self, split: str) -> list[str]:
+        return [split]
 
     def add(self, entry: ManifestEntry, name: str, image: bytes, rows: list[list[float]]) -> None:
         width, height = _size(image, entry.path)
