@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +74,7 @@ def import_ultralytics(
     refused = 0
     places = list(dict.fromkeys(place for folder in folders for place in _trainings(folder)))
     if not places:
-        raise InvalidInput(
+        raise _other_than_training(folders[0]) or InvalidInput(
             f"no training's folder in {', '.join(map(str, folders))}",
             "name one such as runs/detect/train",
         )
@@ -81,7 +82,10 @@ def import_ultralytics(
         for done, place in enumerate(places, start=1):
             try:
                 reports.append(import_folder(place, workspace=root, tags=named, **intent))
-            except EpochalError as error:
+            except EpochalError as refusal:
+                error = _other_than_training(place) or refusal
+                if len(places) == 1:
+                    raise error from refusal
                 refused += 1
                 left_out = (f"{error.message}. {error.remedy}",)
                 reports.append(
@@ -220,6 +224,67 @@ def _trainings(folder: Path) -> Iterator[Path]:
         return
     below = sorted(table.parent for table in folder.glob("**/results.csv"))
     yield from below or [folder]
+
+
+def _other_than_training(place: Path) -> InvalidInput | None:
+    """Return what to say of a place that is known to be no training's, if it looks like something.
+
+    Often it does: a dataset lies beside the runs, and other tools leave folders.
+    """
+    named = shlex.quote(str(place))
+    if place.name in ("args.yaml", "results.csv"):
+        return InvalidInput(
+            f"{place} is a file of a training's folder", f"name the folder: {place.parent}"
+        )
+    if place.suffix in (".pt", ".onnx", ".engine"):
+        return InvalidInput(
+            f"{place} holds weights, not a training", "name the folder of the training they are of"
+        )
+    if place.suffix == ".csv" and place.is_file():
+        return InvalidInput(
+            f"{place} is a table, not a training's folder",
+            f"`epochal import csv {named} --project NAME` takes it in",
+        )
+    if _is_dataset(place):
+        return InvalidInput(
+            f"{place} is a dataset, not a training's folder",
+            f"`epochal dataset tag {named} NAME@TAG` makes a version of it",
+        )
+    if place.is_dir():
+        for pattern, what, system in _LEFT_BY:
+            if next(place.glob(pattern), None) is not None:
+                return InvalidInput(
+                    f"{place} holds {what}, not a training's folder",
+                    f"`epochal import {system} {named}` takes it in",
+                )
+    return None
+
+
+_LEFT_BY = (
+    ("**/events.out.tfevents.*", "event files of TensorBoard", "tensorboard"),
+    ("**/*.wandb", "runs of W&B", "wandb"),
+    ("mlflow.db", "an MLflow store", "mlflow"),
+    ("*/*/meta.yaml", "an MLflow store", "mlflow"),
+)
+"""Pattern, what it is and the command that takes it in."""
+
+
+def _is_dataset(place: Path) -> bool:
+    from epochal.datasets import layout_of, read_data_yaml
+    from epochal.datasets.coco import read_coco
+
+    try:
+        match layout_of(place):
+            case "yolo":
+                return place.is_dir() or bool(read_data_yaml(place))
+            case "coco":
+                return bool(read_coco(place))
+            case "classify":
+                return True
+            case _:
+                return (place / "images").is_dir() and (place / "labels").is_dir()
+    except (EpochalError, OSError):
+        return False
 
 
 def draw_reports(reports: list[ImportReport]) -> None:
