@@ -153,6 +153,20 @@ def test_secrets_do_not_get_into_the_record(heard):
     assert emitted == [("stdout", "logged in with api_key=[redacted]")]
 
 
+def test_a_private_key_that_two_flushes_share_does_not_get_into_the_record(heard):
+    capture, emitted = heard()
+    print("-----BEGIN PRIVATE KEY-----", "a1B2" * 16, sep="\n")
+    capture.flush()
+    print("not of the key", file=sys.stderr)
+    print("c3D4" * 16, "-----END PRIVATE KEY-----", "after", sep="\n")
+    capture.flush()
+    assert emitted == [
+        ("stdout", "[redacted]"),
+        ("stderr", "not of the key"),
+        ("stdout", "[redacted]\nafter"),
+    ]
+
+
 def test_what_emitting_prints_is_not_heard(heard, streams):
     capture, _ = heard(lambda stream, text: print("emitting", text))
     print("hello")

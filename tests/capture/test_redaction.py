@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epochal.capture.redaction import REDACTED, LineRedactor, redact
+from epochal.capture.redaction import REDACTED, StreamRedactor, redact
 from epochal.capture.secret_names import secret_strength
 
 _random = random.Random(20261124)
@@ -178,18 +178,31 @@ def test_a_private_key_goes_as_a_whole():
     assert count == 1
 
 
+KEY = [
+    "-----BEGIN PRIVATE KEY-----", _token(64), _token(64), _token(30), "-----END PRIVATE KEY-----",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cut", range(1, len(KEY)))
+def test_a_private_key_that_passes_in_two_texts(cut):
+    redactor = StreamRedactor()
+    clean = [redactor("\n".join(part)) for part in (["before", *KEY[:cut]], [*KEY[cut:], "after"])]
+    assert not any(secret in "\n".join(clean) for secret in KEY[1:-1])
+    assert clean[0].startswith("before\n")
+    assert clean[1].endswith("\nafter")
+    assert redactor("the next text") == "the next text"
+
+
 def test_a_private_key_that_passes_line_by_line():
-    lines = [
-        "-----BEGIN PRIVATE KEY-----",
-        _token(64),
-        _token(30),
-        "-----END PRIVATE KEY-----",
-        "x",
-    ]
-    redactor = LineRedactor()
-    clean = [redactor(line)[0] for line in lines]
-    assert not any(secret in "\n".join(clean) for secret in lines[1:3])
-    assert clean[-1] == "x"
+    redactor = StreamRedactor()
+    clean = "\n".join(map(redactor, [*KEY, "after"]))
+    assert not any(secret in clean for secret in KEY[1:-1])
+    assert clean.endswith("\nafter")
+
+
+def test_a_private_key_that_is_only_mentioned():
+    texts = ["put it below this line:", "-----BEGIN PRIVATE KEY-----", "Epoch 1 of 100"]
+    assert list(map(StreamRedactor(), texts)) == texts
 
 
 @given(st.text(max_size=200))

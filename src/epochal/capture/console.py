@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from epochal.capture.redaction import redact
+from epochal.capture.redaction import StreamRedactor
 
 __all__ = ["ConsoleCapture", "LineAssembler"]
 
@@ -107,6 +107,7 @@ class ConsoleCapture:
         self._held = 0
         self._lost = 0
         self._assemblers = {"stdout": LineAssembler(), "stderr": LineAssembler()}
+        self._redactors = {"stdout": StreamRedactor(), "stderr": StreamRedactor()}
         self._tees: dict[str, _Tee] = {}
         self._emitting = threading.local()
         self._pid = os.getpid()
@@ -159,8 +160,7 @@ class ConsoleCapture:
         self._emitting.on = True
         try:
             for stream, text in _batches(lines):
-                clean, _ = redact(text)
-                self._emit(stream, clean)
+                self._emit(stream, self._redactors[stream](text))
         finally:
             self._emitting.on = False
 

@@ -20,9 +20,7 @@ from typing import Any, overload
 
 from epochal.capture.secret_forms import (
     ISSUED_TOKENS,
-    KEY_BEGIN,
-    KEY_END,
-    KEY_LINE,
+    ends_in_key,
     is_code,
     is_template,
     looks_random,
@@ -30,12 +28,13 @@ from epochal.capture.secret_forms import (
 )
 from epochal.capture.secret_names import Strength, secret_strength
 
-__all__ = ["REDACTED", "LineRedactor", "redact"]
+__all__ = ["REDACTED", "StreamRedactor", "redact"]
 
 REDACTED = "[redacted]"
 
 _DEEPEST = 32
 _PASSES = 4
+_KEY_BEGUN = "-----BEGIN PRIVATE KEY-----\n"
 
 # --- texts ---------------------------------------------------------------------------------------
 
@@ -253,21 +252,15 @@ def _arguments(items: Iterable[Any], depth: int) -> tuple[list[Any], int]:
     return clean, total
 
 
-class LineRedactor:
-    """Redact a stream line by line, remembering that the lines of a private key are passing."""
+class StreamRedactor:
+    """Redact the texts of a stream in turn; a private key may begin in one and end in another."""
 
     def __init__(self) -> None:
         self._in_key = False
 
-    def __call__(self, line: str) -> tuple[str, int]:
-        """Return `line` (without its line break) clean, and how many secrets were in it."""
-        if self._in_key:
-            if end := KEY_END.search(line):
-                self._in_key = False
-                return f"{REDACTED}{line[end.end() :]}", 1
-            if KEY_LINE.fullmatch(line):
-                return REDACTED, 1
-            self._in_key = False  # the key was cut off; this line is something else
-        if (begin := KEY_BEGIN.search(line)) and not KEY_END.search(line, begin.end()):
-            self._in_key = not line[begin.end() :].strip()
-        return _text(line)
+    def __call__(self, text: str) -> str:
+        """Return `text`, which is made of whole lines, without the secrets in it."""
+        begun = _KEY_BEGUN if self._in_key else ""
+        text = begun + text
+        self._in_key = "PRIVATE KEY" in text and ends_in_key(text)
+        return _text(text)[0].removeprefix(begun)

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 __all__ = [
     "ISSUED_TOKENS",
-    "KEY_BEGIN",
-    "KEY_END",
-    "KEY_LINE",
+    "ends_in_key",
     "is_code",
     "is_template",
     "looks_random",
@@ -102,10 +100,9 @@ Each with a lower-case piece that every match contains: searching for that first
 console line at a microsecond or two.
 """
 
-KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-KEY_LINE = re.compile(r"\s*(?:[A-Za-z0-9+/=]{1,128}|[A-Z][\w-]{2,20}: .{1,100}|)\s*")
-"""A line between the two."""
+_KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_LINE = re.compile(r"\s*(?:[A-Za-z0-9+/=]{1,128}|[A-Z][\w-]{2,20}: .{1,100}|)\s*")
 _KEY_BODY = re.compile(r"(?:(?:\\[nr]|[\s\"'+>|,-])*[A-Za-z0-9+/=]{16,})+")
 _LONGEST_KEY = 20_000
 
@@ -113,8 +110,8 @@ _LONGEST_KEY = 20_000
 def private_keys(text: str) -> Iterator[tuple[int, int]]:
     """Yield where the private keys in `text` start and end, cut off ones too."""
     position = 0
-    while begin := KEY_BEGIN.search(text, position):
-        end = KEY_END.search(text, begin.end(), begin.end() + _LONGEST_KEY)
+    while begin := _KEY_BEGIN.search(text, position):
+        end = _KEY_END.search(text, begin.end(), begin.end() + _LONGEST_KEY)
         body = _KEY_BODY.search(text, begin.end(), end.start()) if end else None
         if end is None or body is None:
             # Cut off, or only mentioned: take what follows at once and reads as base64.
@@ -124,3 +121,11 @@ def private_keys(text: str) -> Iterator[tuple[int, int]]:
             continue
         yield begin.start(), end.end()
         position = end.end()
+
+
+def ends_in_key(text: str) -> bool:
+    """Tell whether a private key begins in `text` and goes on up to its end, and maybe beyond."""
+    begins = list(_KEY_BEGIN.finditer(text))
+    if not begins or _KEY_END.search(text, begins[-1].end()):
+        return False
+    return all(map(_KEY_LINE.fullmatch, text[begins[-1].end() :].split("\n")))
