@@ -39,6 +39,12 @@ class Router {
     scrollTo(0, 0);
   }
 
+  /** Be at `href` instead of here. */
+  replace(href: string): void {
+    history.replaceState(null, "", href);
+    this.#read();
+  }
+
   get(name: string, fallback = ""): string {
     return this.query.get(name) ?? fallback;
   }
