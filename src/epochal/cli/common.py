@@ -56,9 +56,9 @@ def workspace_option(command: F) -> F:
 
 
 def project_option(command: F) -> F:
-    """Add ``--project``."""
+    """Add ``-p``, ``--project``."""
     return click.option(
-        "--project", help="Project; default: that of epochal.toml, or the only one there is."
+        "-p", "--project", help="Project; default: that of epochal.toml, or the only one there is."
     )(command)
 
 

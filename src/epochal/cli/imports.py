@@ -38,7 +38,9 @@ def import_command() -> None:
 
 @import_command.command("ultralytics")
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--project", default="", help="Default: that of the training or of epochal.toml.")
+@click.option(
+    "-p", "--project", default="", help="Default: that of the training or of epochal.toml."
+)
 @click.option("--parent", default="", help="The run they were derived from.")
 @click.option("--dataset", default="", help="name@tag of the version they were trained on.")
 @click.option("--tags", default="", help="Tags, separated by commas.")
@@ -99,7 +101,7 @@ def import_ultralytics(
 
 @import_command.command("tensorboard")
 @click.argument("logdir", type=click.Path(path_type=Path))
-@click.option("--project", default="", help="Default: the directory's name.")
+@click.option("-p", "--project", default="", help="Default: the directory's name.")
 @click.option("--follow", is_flag=True, help="Go on taking in what trainings write; Ctrl-C ends.")
 @workspace_option
 @json_option
@@ -128,7 +130,7 @@ def import_tensorboard(
 
 @import_command.command("wandb")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--project", default="", help="Default: each run's own.")
+@click.option("-p", "--project", default="", help="Default: each run's own.")
 @workspace_option
 @json_option
 def import_wandb_command(
@@ -148,7 +150,7 @@ def import_wandb_command(
 
 @import_command.command("csv")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--project", required=True, help="Project of the run.")
+@click.option("-p", "--project", required=True, help="Project of the run.")
 @click.option("--name", default="", help="Default: the file's, or its folder's for results.csv.")
 @click.option("--step", default="", help="Column of the step; default: step, iteration or epoch.")
 @workspace_option
@@ -173,7 +175,7 @@ def import_csv_command(
 
 @import_command.command("mlflow")
 @click.argument("source")
-@click.option("--project", default="", help="Default: each run's experiment.")
+@click.option("-p", "--project", default="", help="Default: each run's experiment.")
 @workspace_option
 @json_option
 def import_mlflow_command(

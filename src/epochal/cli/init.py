@@ -28,7 +28,7 @@ class InitReport(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command("init")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.option("--project", help="Name of the project; default: that of the folder.")
+@click.option("-p", "--project", help="Name of the project; default: that of the folder.")
 @json_option
 def init_command(folder: Path | None, project: str | None, as_json: bool) -> None:
     """Set up a project in FOLDER (default: here, or the top of the git repository).

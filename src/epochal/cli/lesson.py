@@ -209,7 +209,7 @@ def _kept(text: str, error: Exception) -> InvalidInput:
 @click.option("--tried", metavar="CHANGE", help="Have we tried this? E.g. imgsz=1280.")
 @click.option("--everywhere", is_flag=True, help="Search all workspaces you have used.")
 @click.option("--limit", default=20, show_default=True, help="How many to show.")
-@click.option("--project", help="Only this project; default: all.")
+@click.option("-p", "--project", help="Only this project; default: all.")
 @workspace_option
 @json_option
 def lessons_command(

@@ -26,7 +26,9 @@ __all__ = ["run_command", "stop_command"]
     # What stands behind the command's first word is the command's own, dashes included.
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.option("--project", default="", help="Project of the run; stronger than the script's.")
+@click.option(
+    "-p", "--project", default="", help="Project of the run; stronger than the script's."
+)
 @click.option("--name", default="", help="Name of the run: <version>_<what_changed>.")
 @click.option("--parent", default="", help="The run this one is derived from.")
 @click.option("--dataset", default="", help="name@tag of a tagged version.")
