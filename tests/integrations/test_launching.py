@@ -74,6 +74,38 @@ def test_a_command_that_went_well_and_trained_nothing_leaves_nothing(here: Path)
     assert runs(here) == []
 
 
+@pytest.fixture
+def strict(here: Path) -> str:
+    """A data.yaml that nobody tagged, in a project whose charter requires tags."""
+    (here / "epochal.toml").write_text('project = "p"\ndataset_policy = "require"\n')
+    (here / "images").mkdir()
+    (here / "images/0.jpg").write_bytes(b"image")
+    (here / "data.yaml").write_text("train: images\nval: images\nnames: [pallet]\n")
+    return "data.yaml"
+
+
+def test_a_training_whose_data_is_refused_leaves_no_run(here: Path, strict: str) -> None:
+    train = "import epochal; epochal.init(dataset='data.yaml', capture=False)"
+    done = launch(here, "--", *python(train))
+    assert done.returncode == 1
+    assert "Refused: the charter requires a tagged dataset" in done.stderr
+    assert "epochal dataset tag" in done.stderr
+    assert runs(here) == []
+    assert not list(Folder.at(here).root.glob(".refused*"))
+    untold = python("import epochal; epochal.init(capture=False)")
+    assert launch(here, "--dataset", strict, "--", *untold).returncode == 1
+    assert runs(here) == []
+
+
+def test_a_failure_whose_data_would_be_refused_keeps_its_exit_code(
+    here: Path, strict: str
+) -> None:
+    done = launch(here, "--dataset", strict, "--", *python("import sys; sys.exit(7)"))
+    assert done.returncode == 7
+    assert "the failure is not recorded: the charter requires a tagged dataset" in done.stderr
+    assert runs(here) == []
+
+
 def test_no_such_command(here: Path) -> None:
     done = launch(here, "--", "no-such-command")
     assert done.returncode == 127

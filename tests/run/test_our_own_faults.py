@@ -29,6 +29,8 @@ BOUNDARIES = [
     "epochal.run.opening:Folder.at",
     "epochal.run.pinning:pin_dataset",
     "epochal.run.pinning:charter_for_training",
+    "epochal.run.pinning:find_pin",
+    "epochal.run.pinning:_found",
     "epochal.run.background:Background.start",
     "epochal.run.background:Background.stop",
     "epochal.run.background:Background.join",

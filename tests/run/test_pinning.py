@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from epochal.datasets.pins import tag_automatically
-from epochal.errors import NotFound, Refused
+from epochal.errors import InvalidInput, NotFound, Refused
 from epochal.records import Notice, Opened, Pinned
 from epochal.run import pinning
+from epochal.run.opening import current
 
 
 @pytest.fixture
@@ -74,10 +75,41 @@ def test_a_version_that_was_never_tagged_is_an_error_and_leaves_no_run(start, fo
     assert list(folder.run_folders()) == []
 
 
-def test_the_policy_require_refuses_untagged_data(start, data, policy):
+@pytest.mark.parametrize("given", ["{data}", "{tagged}"])
+def test_the_policy_require_refuses_data_that_differs(start, folder, tagged, data, policy, given):
     policy("require")
-    with pytest.raises(Refused, match="requires a tagged dataset"):
+    (data.parent / "labels/val/0.txt").write_text("0 0.5 0.5 0.3 0.3\n")
+    with pytest.raises(Refused, match="requires a tagged dataset") as refusal:
+        start(dataset=given.format(data=data, tagged=tagged))
+    assert "epochal dataset tag" in refusal.value.remedy
+    assert list(folder.run_folders()) == []
+
+
+def test_the_policy_require_refuses_untagged_data_and_leaves_no_run(start, folder, data, policy):
+    policy("require")
+    with pytest.raises(Refused, match="requires a tagged dataset") as refusal:
         start(dataset=data)
+    assert f"epochal dataset tag {data} NAME@TAG" in refusal.value.remedy
+    assert list(folder.run_folders()) == []
+    assert list(folder.journals()) == []
+    assert current() is None
+
+
+def test_the_policy_require_holds_for_a_resumed_run(start, folder, records, tagged, data, policy):
+    policy("require")
+    first = start(dataset=tagged)
+    first.finish()
+    before = sorted((first.folder / "journal").iterdir())
+    (data.parent / "labels/val/0.txt").write_text("0 0.5 0.5 0.3 0.3\n")
+    with pytest.raises(Refused):
+        start(dataset=tagged, resume=first.id)
+    assert sorted((first.folder / "journal").iterdir()) == before
+
+
+def test_data_that_is_not_there_leaves_no_run(start, folder, tmp_path):
+    with pytest.raises(InvalidInput, match=r"no data\.yaml"):
+        start(dataset=tmp_path / "missing.yaml")
+    assert list(folder.run_folders()) == []
 
 
 def test_the_policy_require_takes_a_tagged_version(start, records, tagged, policy):
@@ -133,7 +165,7 @@ def test_a_check_that_takes_too_long_does_not_hold_the_training_up(
     release = threading.Event()
     monkeypatch.setattr(pinning, "_PATIENCE", 0.1)
 
-    def found(run, dataset):
+    def found(folder, dataset):
         release.wait(10)
         return Pinned(dataset=dataset)
 

@@ -101,15 +101,17 @@ def charter_policy(yolo: Yolo, rule: str) -> None:
             apply(store, "p", read_toml(toml), "for the test")
 
 
-def test_require_refuses_to_train_on_untagged_data(yolo: Yolo, shapes: Path) -> None:
+@pytest.mark.parametrize("by_folder", [False, True])
+def test_require_refuses_to_train_on_untagged_data(
+    yolo: Yolo, shapes: Path, by_folder: bool
+) -> None:
+    """A folder is looked through by the trainer: only then is there a data.yaml to refuse."""
     charter_policy(yolo, "require")
-    output = yolo.run(*yolo.launch("detect", "train", *arguments(data=shapes, epochs=1)), code=1)
+    data = shapes.parent if by_folder else shapes
+    output = yolo.run(*yolo.launch("detect", "train", *arguments(data=data, epochs=1)), code=1)
     assert "requires a tagged dataset" in output
     assert "epochal dataset tag" in output
-    run = yolo.the_run()
-    with yolo.store() as store:
-        assert store.status(run) == "failed"
-    assert "train/box_loss" not in run.metrics
+    assert yolo.runs() == []
 
 
 def test_auto_tags_and_drift_is_told(yolo: Yolo) -> None:

@@ -13,7 +13,7 @@ from epochal.decisions.charter import record_first_charter
 from epochal.errors import EpochalError, InvalidInput, NotFound
 from epochal.journal.folder import Folder
 from epochal.journal.reader import LineReader, read_journal, writer_of
-from epochal.records import Metrics, Notice, Opened
+from epochal.records import Metrics, Notice, Opened, Pinned
 from epochal.run.naming import settle_name
 from epochal.run.process_end import watch_exit
 from epochal.run.recorder import strict
@@ -140,12 +140,10 @@ def _open(
         run_folder, opened, attempt, next_step = _last_attempt(folder, resume)
         run_id, project, name = opened.run, opened.project, opened.name
         notices: list[Notice] = []
+        pinned = _find_pin(folder, project, dataset)
     else:
         project = project or default_project(folder)
-        if dataset:
-            from epochal.run.pinning import refuse_unknown
-
-            refuse_unknown(folder, dataset)
+        pinned = _find_pin(folder, project, dataset)
         name, notices = settle_name(folder, project, name, parent, config)
         run_id, attempt, next_step = secrets.token_hex(16), 1, 0
         run_folder = folder.new_run_folder(run_id, name)
@@ -186,7 +184,7 @@ def _open(
         run.record(notice)
     if resume is None:
         record_first_charter(folder, project, Path.cwd())
-    _pin(run, dataset)
+    _pin(run, dataset, pinned)
     run.sync()
     try:
         start_background(run, capture=capture)
@@ -217,12 +215,26 @@ def _cwd() -> str:
         return ""
 
 
-def _pin(run: Run, dataset: str | None) -> None:
+def _find_pin(folder: Folder, project: str, dataset: str | None) -> Pinned | None:
+    """Return the pin of `dataset`, or refuse it while nothing of the run is recorded."""
+    if not dataset:
+        return None
+    try:
+        from epochal.run.pinning import find_pin
+
+        return find_pin(folder, project, dataset)
+    except EpochalError:
+        raise
+    except Exception:
+        return None  # `_pin` meets it again, and has a run to say it in
+
+
+def _pin(run: Run, dataset: str | None, pinned: Pinned | None) -> None:
     if dataset:
         from epochal.run.pinning import pin_dataset
 
         try:
-            pin_dataset(run, dataset)
+            pin_dataset(run, dataset, pinned)
         except EpochalError as error:
             run.finish("failed", str(error))
             raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,72 +17,116 @@ from epochal.records import Pinned
 from epochal.run.run import Run
 from epochal.run.telling import say
 
-__all__ = ["pin_dataset", "refuse_unknown"]
+__all__ = ["find_pin", "pin_dataset", "requires_tags", "was_refused"]
 
 _PATIENCE = 10.0
 """Seconds that the end of a training waits for the check of its data."""
 
 
-def refuse_unknown(folder: Folder, dataset: str) -> None:
-    """Refuse a ``name@tag`` that was never tagged, before there is a run of it.
-
-    Raises
-    ------
-    NotFound
-        Naming the versions there are.
-    """
-    if "@" not in dataset or Path(dataset).expanduser().exists():
-        return
-    from epochal.datasets.pins import pin_of, tagged_versions
-
-    if dataset not in tagged_versions(folder):
-        pin_of(folder, dataset)
-
-
-def pin_dataset(run: Run, dataset: str) -> None:
-    """Find the version that `dataset` is, record the pin, and act by the charter's policy.
-
-    ``warn`` (the default) checks beside the training and says what it found; ``auto`` tags
-    untagged or changed data; ``require`` refuses to go on without a verified version. When the
-    training ends the files are looked at again: a run whose data changed meanwhile says so.
+def find_pin(folder: Folder, project: str, dataset: str) -> Pinned | None:
+    """Find the version that `dataset` is, before there is a run of it.
 
     Parameters
     ----------
     dataset
         ``name@tag``, or the path of a data.yaml.
 
+    Returns
+    -------
+    The pin; None where it is to be found beside the training, because nothing depends on it.
+
     Raises
     ------
-    NotFound
-        If ``name@tag`` was never tagged.
+    NotFound, InvalidInput
+        If there is no such version, or no such data.
     Refused
-        By the policy ``require``, naming the command that tags the data.
+        By the charter's policy ``require``, naming the command that tags the data.
+    """
+    policy = charter_for_training(folder, project, Path.cwd()).dataset_policy
+    if policy == "warn" and Path(dataset).is_file():
+        return None
+    try:
+        pinned = _found(folder, dataset)
+        if policy == "require" and pinned.state in ("untagged", "drifted"):
+            raise _refusal(pinned, dataset)
+    except EpochalError:
+        _tell_launcher(folder)
+        raise
+    return pinned
+
+
+def _refusal(pinned: Pinned, dataset: str) -> Refused:
+    what = (
+        f"{pinned.dataset} is not tagged"
+        if pinned.state == "untagged"
+        else _what(pinned)  # of untagged data it names the command, as the remedy does
+    )
+    return Refused(
+        f"the charter requires a tagged dataset; {what}",
+        f'`epochal dataset tag {_path(pinned, dataset)} NAME@TAG -m "..."` tags it',
+    )
+
+
+def _tell_launcher(folder: Folder) -> None:
+    """Let `epochal run` know that a training was not to begin: that is no failed run."""
+    if launch := os.environ.get("EPOCHAL_LAUNCH"):
+        with suppress(OSError):
+            _refusal_of(folder, launch).touch()
+
+
+def was_refused(folder: Folder, launch: str) -> bool:
+    """Whether a process of this launch was refused its data; told once."""
+    try:
+        _refusal_of(folder, launch).unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _refusal_of(folder: Folder, launch: str) -> Path:
+    return folder.root / f".refused-{launch[:64]}"
+
+
+def requires_tags(folder: Folder, project: str) -> bool:
+    """Whether the charter's policy is ``require``."""
+    return charter_for_training(folder, project, Path.cwd()).dataset_policy == "require"
+
+
+def pin_dataset(run: Run, dataset: str, pinned: Pinned | None = None) -> None:
+    """Record which version `dataset` is, by the charter's policy.
+
+    ``warn`` (the default) checks beside the training and says what it found; ``auto`` tags
+    untagged or changed data; ``require`` refuses to go on without a tagged version. When the
+    training ends the files are looked at again: a run whose data changed meanwhile says so.
+
+    Parameters
+    ----------
+    dataset
+        ``name@tag``, or the path of a data.yaml.
+    pinned
+        As `find_pin` found it before the run was opened.
+
+    Raises
+    ------
+    NotFound, InvalidInput, Refused
+        As `find_pin`.
     """
     if run.workspace is None:
         return
-    policy = charter_for_training(run.workspace, run.project, Path.cwd()).dataset_policy
+    pinned = pinned or find_pin(run.workspace, run.project, dataset)
     watch = _Watch(run, dataset)
-    if policy == "warn" and Path(dataset).is_file():
+    if pinned is None:
         watch.begin(lambda: _found_quietly(run, dataset))
         return
-    pinned = _found(run, dataset)
-    if pinned.state in ("untagged", "drifted"):
-        if policy == "require":
-            what = (
-                f"{pinned.dataset} is not tagged"
-                if pinned.state == "untagged"
-                else _what(pinned)  # of untagged data it names the command, as the remedy does
-            )
-            raise Refused(
-                f"the charter requires a tagged dataset; {what}",
-                f'`epochal dataset tag {_path(pinned, dataset)} NAME@TAG -m "..."` tags it',
-            )
-        if policy == "auto" and Path(_path(pinned, dataset)).is_file():
+    if pinned.state in ("untagged", "drifted") and Path(_path(pinned, dataset)).is_file():
+        policy = charter_for_training(run.workspace, run.project, Path.cwd()).dataset_policy
+        if policy == "auto":
             from epochal.datasets.pins import tag_automatically
 
             pinned = tag_automatically(run.workspace, _path(pinned, dataset))
-    _settle(run, pinned)
-    watch.begin(lambda: pinned)
+    found = pinned
+    _settle(run, found)
+    watch.begin(lambda: found)
 
 
 class _Watch:
@@ -157,16 +203,16 @@ def _beside(run: Run, task: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def _found(run: Run, dataset: str) -> Pinned:
+def _found(folder: Folder, dataset: str) -> Pinned:
     from epochal.datasets.pins import pin_of
 
-    assert run.workspace is not None
-    return pin_of(run.workspace, dataset)
+    return pin_of(folder, dataset)
 
 
 def _found_quietly(run: Run, dataset: str) -> Pinned:
+    assert run.workspace is not None
     try:
-        pinned = _found(run, dataset)
+        pinned = _found(run.workspace, dataset)
     except EpochalError as error:
         pinned = Pinned(dataset=dataset, state="unchecked", detail=str(error)[:2000])
     _settle(run, pinned)

@@ -19,6 +19,7 @@ from epochal.integrations.launcher.aftermath import (
 )
 from epochal.integrations.launcher.child import run_child
 from epochal.journal.folder import Folder
+from epochal.run.pinning import was_refused
 
 __all__ = ["Importer", "launch"]
 
@@ -93,14 +94,14 @@ def launch(
     except PermissionError:
         sys.stderr.write(f"epochal: {argv[0]!r} cannot be executed\n")
         return _NOT_EXECUTABLE
-    if was_recorded(folder, launch_id, started):
+    if was_refused(folder, launch_id) or was_recorded(folder, launch_id, started):
         return code
     outputs = new_output_folders(argv, started)
     if outputs and importer:
         for output in outputs:
             _import(importer, output, folder, intent)
     elif code:
-        record_failure(folder, launch_id, intent, argv, code)
+        _record_failure(folder, launch_id, intent, argv, code)
     return code
 
 
@@ -111,6 +112,15 @@ def _import(importer: Importer, output: Path, folder: Folder, intent: Intent) ->
         sys.stderr.write(f"epochal: {output} could not be taken in: {error}\n")
     else:
         sys.stderr.write(f"epochal: took in {output}; the command's Python has no epochal\n")
+
+
+def _record_failure(
+    folder: Folder, launch_id: str, intent: Intent, argv: Sequence[str], code: int
+) -> None:
+    try:
+        record_failure(folder, launch_id, intent, argv, code)
+    except EpochalError as error:  # what was said about the run is refused: then there is none
+        sys.stderr.write(f"epochal: the failure is not recorded: {error}\n")
 
 
 def _environment(folder: Folder, launch_id: str, intent: Intent) -> dict[str, str]:

@@ -10,10 +10,10 @@ from epochal.datasets import ScanCache, cache_path, find_version, scan
 from epochal.datasets.pins import tagged_versions
 from epochal.errors import EpochalError
 from epochal.journal.folder import Folder
-from epochal.run.pinning import pin_dataset
+from epochal.run.pinning import find_pin, pin_dataset, requires_tags
 from epochal.run.run import Run
 
-__all__ = ["EvaluatedData", "evaluated_data", "pin"]
+__all__ = ["EvaluatedData", "evaluated_data", "is_settled", "pin"]
 
 
 def pin(run: Run, data_yaml: Path, given: str) -> None:
@@ -30,14 +30,40 @@ def pin(run: Run, data_yaml: Path, given: str) -> None:
     Refused
         By the charter's policy ``require``.
     """
-    if run.workspace is None:
+    if run.workspace is None or _is_same(run.workspace, given, data_yaml):
         return
-    if given:
-        version = tagged_versions(run.workspace).get(given)
-        pinned = Path(version.path if version else given)
-        if pinned.resolve() == data_yaml.resolve():
-            return
     pin_dataset(run, str(data_yaml))
+
+
+def is_settled(folder: Folder, project: str, data: str, given: str) -> bool:
+    """Whether nothing forbids a training on `data`, as far as can be told before it is loaded.
+
+    Parameters
+    ----------
+    data
+        What the trainer was given: a path, or a name that it looks up itself.
+    given
+        As for `pin`.
+
+    Raises
+    ------
+    Refused
+        By the charter's policy ``require``.
+    """
+    if not requires_tags(folder, project):
+        return True
+    if not Path(data).is_file():
+        return False
+    if not _is_same(folder, given, Path(data)):
+        find_pin(folder, project, data)
+    return True
+
+
+def _is_same(folder: Folder, given: str, data_yaml: Path) -> bool:
+    if not given:
+        return False
+    version = tagged_versions(folder).get(given)
+    return Path(version.path if version else given).resolve() == data_yaml.resolve()
 
 
 @dataclass(frozen=True, slots=True)

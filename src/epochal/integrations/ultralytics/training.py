@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from epochal.errors import Refused
 from epochal.integrations.intent import Intent
 from epochal.integrations.launches import numbered
 from epochal.integrations.ultralytics.hooks import Options
-from epochal.integrations.ultralytics.pins import pin
+from epochal.integrations.ultralytics.pins import is_settled, pin
 from epochal.integrations.ultralytics.plots import wait_for_plots
 from epochal.integrations.ultralytics.settings import effective, requested
 from epochal.interop.ultralytics.layout import given_name, given_project, output_files
 from epochal.interop.ultralytics.marker import Marker, read_marker, write_marker
 from epochal.journal.folder import Folder
-from epochal.run.opening import current, init
+from epochal.run.opening import current, default_project, init
 from epochal.run.run import Run
 
 __all__ = ["Training"]
@@ -39,7 +40,8 @@ class Training:
 
     The run is opened by `begin`, so that a dataset that cannot be found leaves a failed run; a
     resumed training's by `prepared`, so that a checkpoint with nothing left to train does not
-    reopen a finished run.
+    reopen a finished run. Data that the charter refuses leaves none: where the trainer has to look
+    it up by its name, `prepared` asks and opens the run.
 
     Attributes
     ----------
@@ -68,12 +70,36 @@ class Training:
         for earlier in _unfinished[:]:
             earlier.give_up()
         _unfinished.append(self)
-        if not self._resumes:
+        if not self._resumes and self._may_begin(trainer, getattr(trainer.args, "data", "")):
             self._open(trainer)
+
+    def _may_begin(self, trainer: Any, data: Any) -> bool:
+        """Whether a training on `data` is allowed; False: the trainer has to find the data first.
+
+        Raises
+        ------
+        Refused
+            By the charter's policy ``require``: then there is to be no run.
+        """
+        opened = current()
+        try:
+            if opened is not None and opened not in _hosts:
+                folder, project = opened.workspace, opened.project
+            else:
+                folder = self._workspace()
+                project = self._arguments(trainer).get("project") or default_project(folder)
+            return folder is None or is_settled(folder, project, str(data), self._dataset())
+        except Refused:
+            raise
+        except Exception:
+            return True  # opening or pinning meets it again, and says so
 
     def prepared(self, trainer: Any) -> None:
         """Handle on_pretrain_routine_end: model, data and optimizer stand."""
+        data_yaml = (trainer.data or {}).get("yaml_file")
         if self.run is None:
+            if data_yaml:
+                self._may_begin(trainer, data_yaml)
             self._open(trainer)
         run = self.run
         assert run is not None  # _open set it, or raised
@@ -88,7 +114,6 @@ class Training:
         folder = Path(trainer.save_dir)
         suffix = f"-{run.attempt}" if run.attempt > 1 else ""
         run.artifact(folder / "args.yaml", f"args{suffix}.yaml", role="config")
-        data_yaml = (trainer.data or {}).get("yaml_file")
         if data_yaml:
             run.artifact(data_yaml, f"data{suffix}.yaml", role="config")
             pin(run, Path(data_yaml), self._dataset())
