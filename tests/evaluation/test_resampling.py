@@ -107,6 +107,24 @@ def test_many_weightings_at_once(seed, definition):
     assert np.array_equal(resampler.ap_many(weights), each, equal_nan=True)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, definition=definitions, scale=st.sampled_from([10, 1000, 10**6]))
+def test_whole_weights_of_any_size_count_alike(seed, definition, scale):
+    # However the sums are kept and searched, which their size decides.
+    resampler = Resampler(match(random_boxes(seed, 8)), definition)
+    weights = np.random.default_rng(seed).multinomial(8, np.full(8, 1 / 8), size=3)
+    scaled = resampler.ap_many(weights * scale)
+    np.testing.assert_allclose(scaled, resampler.ap_many(weights), rtol=0, atol=1e-12)
+
+
+def test_more_weightings_than_are_counted_at_once(monkeypatch):
+    records = match(random_boxes(17, 8))
+    weights = np.random.default_rng(0).multinomial(8, np.full(8, 1 / 8), size=40)
+    found = Resampler(records).ap_many(weights)
+    monkeypatch.setattr("epochal.evaluation.class_curve._AT_ONCE", 300)
+    assert np.array_equal(Resampler(records).ap_many(weights), found, equal_nan=True)
+
+
 def test_weight_zero_removes_an_image():
     boxes = random_boxes(11, 6)
     weights = [1, 1, 0, 1, 0, 1]

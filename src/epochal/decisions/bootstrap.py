@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from epochal.errors import InvalidInput
-from epochal.evaluation import MatchRecords, Resampler, best_f1, recall_at_precision
+from epochal.evaluation import MatchRecords, Resampler, best_f1
 from epochal.evaluation.evaluators import definition_of
 
 __all__ = ["RESAMPLES", "Draws", "bootstrap", "can_resample", "class_metric", "looks_like_video"]
@@ -103,67 +104,88 @@ def bootstrap(
     class_values = np.empty((len(models), resamples, len(records[0].classes)))
     for start in range(0, resamples, _BLOCK):
         n = min(_BLOCK, resamples - start)
-        counts = draw.multinomial(units, np.full(units, 1 / units), size=n)
-        for row in range(n):
-            weights = counts[row][unit].astype(np.float64)
-            for m, model in enumerate(models):
-                value, by_class = model(weights[places[m]])
-                values[m, start + row] = value
-                class_values[m, start + row] = by_class
+        counts = draw.multinomial(units, np.full(units, 1 / units), size=n)[:, unit]
+        rows = slice(start, start + n)
+        for m, model in enumerate(models):
+            values[m, rows], class_values[m, rows] = model(counts[:, places[m]])
         if progress is not None:
             progress(start + n, resamples)
     found = []
     for m, model in enumerate(models):
-        value, by_class = model(None)
-        found.append(Draws(value, values[m], by_class, class_values[m]))
+        value, by_class = model(np.ones((1, len(unit))))
+        found.append(Draws(float(value[0]), values[m], by_class[0], class_values[m]))
     return found
 
 
 class _Model:
-    """The metric and the per-class AP of one model's records for any weights."""
+    """The metric (b,) and the per-class AP (b, k) of one model's records for weights (b, n)."""
 
     def __init__(self, records: MatchRecords, metric: str) -> None:
-        self._resampler = Resampler(records, definition_of(records.evaluator))
-        self._other: Callable[[Floats | None], float] | None = None
-        iou = _AP.get(metric)
-        self._at = None if iou is None else records.threshold_index(iou)
+        self._other: Callable[[Floats], float] | None = None
         if match := _PRECISION.fullmatch(metric):
             self._other = _PooledRecall(records, float(match["precision"]))
         elif metric in _POINTS:
             self._other = lambda w: float(getattr(best_f1(records, weights=w).macro, metric))
+        iou = _AP.get(metric)
+        measured = records if iou is None else _at(records, iou)
+        self._resampler = Resampler(measured, definition_of(records.evaluator))
 
-    def __call__(self, weights: Floats | None) -> tuple[float, Floats]:
-        ap = self._resampler.ap(weights)
-        by_class: Floats = ap.mean(axis=1) if self._at is None else ap[:, self._at]
+    def __call__(self, weights: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+        by_class: Floats = self._resampler.ap_many(weights).mean(axis=2)
         if self._other is not None:
-            return self._other(weights), by_class
-        known = by_class[~np.isnan(by_class)]
-        return (float(known.mean()) if len(known) else float("nan")), by_class
+            return np.array([self._other(row.astype(np.float64)) for row in weights]), by_class
+        return np.array([_known_mean(row) for row in by_class]), by_class
+
+
+def _at(records: MatchRecords, iou: float) -> MatchRecords:
+    """Return the records as matched at one IoU only, which is all that this metric asks for."""
+    level = [records.threshold_index(iou)]
+    return replace(
+        records,
+        thresholds=(records.thresholds[level[0]],),
+        tp=records.tp[:, level],
+        ignored=records.ignored[:, level],
+    )
+
+
+def _known_mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 class _PooledRecall:
-    """`recall_at_precision(...).micro.recall`, with what no weight changes done once."""
+    """`recall_at_precision(...).micro.recall` under weights, prepared once.
+
+    Of cuts that keep equally many true positives the first is the most precise, so only those are
+    looked at that come right after one (after its ties).
+    """
 
     def __init__(self, records: MatchRecords, precision: float) -> None:
+        if precision <= 0:
+            raise InvalidInput(f"precision is {precision:g}, expected above 0 and at most 1")
         at = records.threshold_index(0.5)
         order = np.argsort(-records.score, kind="stable")
         order = order[~records.ignored[order, at]]
-        score = records.score[order]
+        hit = np.flatnonzero(records.tp[order, at])
+        descending = -records.score[order]
+        cut = np.searchsorted(descending, descending[hit], side="right")
+        order = order[: cut[-1] if len(cut) else 0]
         self._records, self._precision = records, precision
-        self._img = records.img[order]
-        self._tp = records.tp[order, at]
-        self._is_cut = np.append(score[1:] != score[:-1], True)[: len(score)]
+        self._img = records.img[order].astype(np.intp)
+        self._hit_img = self._img[hit]
+        self._cut = cut - 1
+        self._hits_at_cut = np.searchsorted(hit, cut) - 1
+        self._sums = np.empty(len(order))  # one for all draws: fresh pages cost more than the sums
 
-    def __call__(self, weights: Floats | None) -> float:
-        if weights is None:
-            return recall_at_precision(self._records, self._precision).micro.recall
+    def __call__(self, weights: Floats) -> float:
         records = self._records
         truth = float((weights[records.truth_img] * records.truth_count).sum())
         if truth == 0:
             return float("nan")
-        w = weights[self._img]
-        n, tp = np.cumsum(w), np.cumsum(w * self._tp)
-        good = self._is_cut & (tp > 0) & (tp >= self._precision * n - 1e-9)
+        weights.take(self._img, out=self._sums, mode="clip")
+        n = np.cumsum(self._sums, out=self._sums).take(self._cut)
+        tp = np.cumsum(weights.take(self._hit_img)).take(self._hits_at_cut)
+        good = (tp > 0) & (tp >= self._precision * n - 1e-9)
         return float(tp[good].max() / truth) if good.any() else 0.0
 
 
