@@ -81,3 +81,44 @@ def test_a_lost_connection_shows_and_recovers(folder, record_run, serve, open_pa
     record_run("v2_later", metrics={KEY: [0.3]})
     serve(folder.root, port=int(server.url.rpartition(":")[2]))
     page.get_by_role("link", name="v2_later").wait_for()
+
+
+def test_eight_tabs_share_one_stream_and_hand_it_on(folder, record_run, serve, open_page):
+    record_run("v1_baseline", metrics={KEY: [0.1, 0.2]})
+    url = f"{serve(folder.root).url}/runs"
+    first = open_page()
+    context = first.context
+    tabs = [first, *(context.new_page() for _ in range(7))]
+    streams = []
+    context.on("request", lambda r: "/api/v1/events" in r.url and streams.append(r))
+    for tab in tabs:
+        tab.goto(url)
+        tab.get_by_role("link", name="v1_baseline").wait_for()
+        tab.locator(".connection i.open").wait_for()
+    assert len(streams) == 1
+    record_run("v2_second", metrics={KEY: [0.3]})
+    for tab in tabs:
+        tab.get_by_role("link", name="v2_second").wait_for()
+    first.close()
+    record_run("v3_third", metrics={KEY: [0.3]})
+    for tab in tabs[1:]:
+        tab.get_by_role("link", name="v3_third").wait_for()
+    assert len(streams) == 2
+
+
+def test_a_tab_that_does_not_answer_loses_the_stream(folder, record_run, serve, open_page):
+    record_run("v1_baseline", metrics={KEY: [0.1, 0.2]})
+    url = f"{serve(folder.root).url}/runs"
+    stopped = open_page(url)
+    stopped.locator(".connection i.open").wait_for()
+    other = stopped.context.new_page()
+    other.set_default_timeout(60_000)
+    other.goto(url)
+    other.locator(".connection i.open").wait_for()
+    stopped.on("dialog", lambda _: None)  # nobody answers it
+    stopped.evaluate("setTimeout(() => alert('a dialog'))")
+    other.bring_to_front()
+    record_run("v2_second", metrics={KEY: [0.3]})
+    with other.expect_request(lambda r: "/api/v1/events" in r.url):
+        pass
+    other.get_by_role("link", name="v2_second").wait_for()
