@@ -53,6 +53,15 @@ def test_the_table_has_the_cells_asked_for(served):
     )  # fmt: skip
 
 
+def test_runs_are_numbered_by_their_start_in_every_answer(served):
+    rows = ask(served, "/runs/query", project="pallets")["rows"]
+    assert {row["name"]: row["number"] for row in rows} == {"v1_baseline": 1, "v2_imgsz_160": 2}
+    found = get(served, f"/runs/{served.second}")
+    assert (found["number"], found["parent"]["number"]) == (2, 1)
+    compared = ask(served, "/compare", runs=[served.second, served.first])
+    assert [run["number"] for run in compared["runs"]] == [2, 1]
+
+
 def test_a_filter_that_cannot_be_read_says_where(served):
     answer = served.client.post(API + "/runs/query", json={"filter": "config.imgsz >"})
     assert answer.status_code == 400

@@ -36,6 +36,7 @@ class Context:
     def __init__(self, store: Store, service: Service) -> None:
         self.store = store
         self.service = service
+        self._numbers: tuple[int, dict[str, dict[str, int]]] = (-1, {})
 
     @property
     def change(self) -> int:
@@ -50,6 +51,16 @@ class Context:
         """Return the runs with these ids, in their order, each once."""
         return [self.store.run(id) for id in dict.fromkeys(ids)]
 
+    def number(self, document: RunDocument) -> int:
+        """Return which run of its project it is, by start: everybody sees it in one colour."""
+        change = self.store.change
+        if self._numbers[0] != change:
+            self._numbers = (change, {})
+        known = self._numbers[1]
+        if document.project not in known:
+            known[document.project] = self.store.run_numbers(document.project)
+        return known[document.project].get(document.id, 0)
+
     def ref(self, document: RunDocument) -> RunRef:
         """Return what names and links a run."""
         return RunRef(
@@ -57,6 +68,7 @@ class Context:
             name=document.name,
             project=document.project,
             status=self.store.status(document),
+            number=self.number(document),
         )
 
     def ref_of(self, id: str | None) -> RunRef | None:

@@ -53,7 +53,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _SAFE = ("GET", "HEAD")
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)(?::(\d{1,5}))?")
 _MAX_PATH = 4096
-_MAX_QUERY = 4096
+_MAX_QUERY = 16 << 10
 _MAX_TOKEN = 512
 _MAX_HEADERS = 16 << 10
 

@@ -148,6 +148,16 @@ class IndexReader:
         of_project, parameters = _of_project(project)
         return {r for (r,) in self._db.rows(f"SELECT id FROM run WHERE 1{of_project}", parameters)}
 
+    def run_numbers(self, project: str) -> dict[str, int]:
+        """Return each run's number in its project: 1 is the first that was started, trash included.
+
+        It changes only where an earlier run is brought in, or purged.
+        """
+        found = self._db.rows(
+            "SELECT id FROM run WHERE project = ? ORDER BY created, id", (project,)
+        )
+        return {run: number for number, (run,) in enumerate(found, 1)}
+
     def count_runs(self, project: str | None = None, *, trashed: bool | None = None) -> int:
         """Return how many runs there are (in a project).
 

@@ -2177,6 +2177,7 @@ export interface components {
          */
         RunDetail: {
             document: components["schemas"]["RunDocument"];
+            number: number;
             /** @enum {unknown} */
             status: "failed" | "finished" | "killed" | "running" | "stale";
             seconds: number | null;
@@ -2277,6 +2278,7 @@ export interface components {
             project: string;
             /** @enum {unknown} */
             status: "failed" | "finished" | "killed" | "running" | "stale";
+            number: number;
         };
         /**
          * RunRow
@@ -2479,6 +2481,7 @@ export interface components {
          */
         TableRow: {
             id: string;
+            number: number;
             name: string;
             project: string;
             /** @enum {unknown} */

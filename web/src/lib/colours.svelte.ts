@@ -4,38 +4,12 @@ import { theme } from "./theme.svelte";
 
 interface Numbered {
   id: string;
-  number?: number;
+  /** Which run of its project it is, by start; 0 where it was purged. */
+  number: number;
 }
 
-const KEY = "epochal.colours";
-const KEPT = 4000;
-
-/** Which number each run has in its project, where an answer told it. */
+/** The number of every run that an answer told of. */
 const numbers = new SvelteMap<string, number>();
-
-/**
- * Else numbers are given in the order in which runs are first shown, so that what is looked at
- * together differs, and kept, so that a run has one colour on all pages.
- */
-const given = new Map<string, number>(kept());
-let timer: ReturnType<typeof setTimeout> | undefined;
-
-function kept(): [string, number][] {
-  try {
-    return (JSON.parse(localStorage.getItem(KEY) ?? "[]") as string[]).map((id, i) => [id, i + 1]);
-  } catch {
-    return []; // a damaged preference is no preference
-  }
-}
-
-function give(id: string): number {
-  const known = given.get(id);
-  if (known) return known;
-  given.set(id, given.size + 1);
-  clearTimeout(timer);
-  timer = setTimeout(() => localStorage.setItem(KEY, JSON.stringify([...given.keys()].slice(0, KEPT))), 500);
-  return given.size;
-}
 
 export function remember(runs: Iterable<Numbered | null | undefined>): void {
   for (const run of runs) {
@@ -43,7 +17,11 @@ export function remember(runs: Iterable<Numbered | null | undefined>): void {
   }
 }
 
-/** The colour of a run: the same in the table, in every chart and on every page. */
+/**
+ * The colour of a run: the same in the table, in every chart and for everybody who looks. It
+ * follows from the run's number, so that runs made after each other differ; a run that is not here
+ * any more has one by its id.
+ */
 export function colourOf(id: string): string {
-  return runColour(numbers.get(id) ?? give(id), theme.dark);
+  return runColour(numbers.get(id) ?? parseInt(id.slice(0, 6), 16), theme.dark);
 }

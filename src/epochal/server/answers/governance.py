@@ -249,7 +249,9 @@ def _made(context: Context, one: Made) -> DecisionRow:
 def _ref(context: Context, id: str, name: str, project: str) -> RunRef:
     """Return a run as it is now; one that was purged under the name it had."""
     found = context.ref_of(id)
-    return found or RunRef(id=id, name=name or id[:8], project=project, status="finished")
+    return found or RunRef(
+        id=id, name=name or id[:8], project=project, status="finished", number=0
+    )
 
 
 def _load(context: Context, digest: str) -> Decision:

@@ -63,6 +63,7 @@ def run(context: Context, run: str) -> RunDetail:
         document=msgspec.structs.replace(
             document, images=[], evaluations=_shown(context, document)
         ),
+        number=context.number(document),
         status=context.store.status(document),
         seconds=document.duration,
         epoch=last_epoch(document),

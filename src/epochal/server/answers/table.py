@@ -183,6 +183,7 @@ def _row(
     last = document.attempts[-1] if document.attempts else None
     return TableRow(
         id=document.id,
+        number=context.number(document),
         name=document.name,
         project=document.project,
         status=context.store.status(document),

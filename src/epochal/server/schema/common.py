@@ -56,6 +56,8 @@ class RunRef(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     project: str
     status: Status
+    number: int
+    """Which run of its project it is, by start; 0 where it was purged. Its colour follows."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

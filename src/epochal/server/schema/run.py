@@ -66,6 +66,8 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
 
     document: RunDocument
     """Everything captured; `images` is empty here, see `media`."""
+    number: int
+    """Which run of its project it is, by start: its colour follows."""
     status: Status
     seconds: float | None
     epoch: int | None

@@ -77,6 +77,8 @@ class TableRow(msgspec.Struct, frozen=True, kw_only=True):
     """One run in the table."""
 
     id: str
+    number: int
+    """Which run of its project it is, by start: its colour follows."""
     name: str
     project: str
     status: Status

@@ -38,9 +38,12 @@ export class RunTable {
   loaded = $state(false);
   selected = new SvelteSet<string>(unpack(router.get("sel")));
   opened = new SvelteMap<string, Row[]>();
+  /** Runs that the address shows although they are on no page that was read. */
+  #elsewhere = $state.raw<Row[]>([]);
   /** The pointer is over the table: nothing may move under it. */
   held = false;
   active = $state<string | null>(null);
+  #sought = new Set<string>();
   #cursor: string | null = null;
   #aborter: AbortController | null = null;
   #before = "";
@@ -100,7 +103,7 @@ export class RunTable {
     });
   });
   readonly byId = $derived(
-    new Map([...this.rows, ...[...this.opened.values()].flat()].map((row) => [row.id, row])),
+    new Map([...this.#elsewhere, ...this.rows, ...[...this.opened.values()].flat()].map((row) => [row.id, row])),
   );
 
   /** Ids of the runs whose curves are drawn, in the order of the table. */
@@ -127,6 +130,11 @@ export class RunTable {
       // Without the columns the default ones are not known yet: one request instead of two.
       if (!this.project || (!this.columns.data && !this.columns.error)) return;
       untrack(() => void this.reload());
+    });
+    $effect(() => {
+      if (!this.loaded || !router.get("show")) return;
+      const missing = this.visible.filter((id) => /^[0-9a-f]{32}$/.test(id) && !this.byId.has(id) && !this.#sought.has(id));
+      if (missing.length) untrack(() => void this.#seek(missing));
     });
     $effect(() => {
       const chosen = [...this.selected];
@@ -229,6 +237,18 @@ export class RunTable {
       this.total += added.length + kept.length - this.rows.length;
     } catch {
       // The next change, or the next look, tries again.
+    }
+  }
+
+  /** Read the runs that a shared link shows, wherever the table has them. */
+  async #seek(ids: string[]): Promise<void> {
+    for (const id of ids) this.#sought.add(id);
+    try {
+      const page = await post("/runs/query", { project: this.project, ids, limit: 1000 });
+      remember(page.rows);
+      this.#elsewhere = [...this.#elsewhere, ...page.rows];
+    } catch {
+      for (const id of ids) this.#sought.delete(id);
     }
   }
 
