@@ -46,7 +46,45 @@ def point(**change: Any) -> dict[str, Any]:
     ("call", "fields", "message"),
     [
         ("experiments/create", {"name": 123}, "Invalid value 123 for parameter 'name' supplied"),
-        ("experiments/create", {}, "Missing value for required parameter 'name'"),
+        ("experiments/create", {}, "Missing value for required parameter 'name'."),
+        (
+            "experiments/create",
+            {"name": "a", "artifact_location": 9.5},
+            "Invalid value 9.5 for parameter 'artifact_location' supplied.",
+        ),
+        (
+            "experiments/create",
+            {"name": "a", "tags": "5"},
+            "Invalid value \"5\" for parameter 'tags' supplied.",
+        ),
+        (
+            "experiments/create",
+            {"name": "a", "tags": [{"key": 1}]},
+            "Invalid value [{\"key\":1}] for parameter 'tags' supplied.",
+        ),
+        ("runs/set-tag", {"run_id": 31, "key": "a"}, "Invalid value 31 for parameter 'run_id'"),
+        (
+            "runs/set-tag",
+            {"key": "a", "value": 41},
+            "Invalid value 41 for parameter 'value' supplied.",
+        ),
+        ("runs/log-inputs", {}, "Missing value for required parameter 'datasets'."),
+        ("runs/log-inputs", {"datasets": ["x"]}, "Invalid value [\"x\"] for parameter 'datasets'"),
+        (
+            "runs/log-batch",
+            {"metrics": [{"key": "a", "value": 1.0}]},
+            "Missing value for required parameter 'metrics[0].timestamp'.",
+        ),
+        (
+            "experiments/search-datasets",
+            {},
+            "SearchDatasets request must specify at least one experiment_id.",
+        ),
+        (
+            "experiments/search-datasets",
+            {"experiment_ids": [str(i) for i in range(21)]},
+            "SearchDatasets request cannot specify more than 20 experiment_ids.",
+        ),
         ("experiments/delete", {}, "Missing value for required parameter 'experiment_id'"),
         ("runs/update", {}, "Missing value for required parameter 'run_id'"),
         ("runs/log-metric", {"key": "a"}, "Missing value for required parameter 'value'"),
@@ -57,7 +95,8 @@ def point(**change: Any) -> dict[str, Any]:
         ("runs/set-tag", {"value": "a"}, "Missing value for required parameter 'key'"),
         ("runs/delete-tag", {}, "Missing value for required parameter 'key'"),
         ("runs/delete-tag", {"key": "none"}, "No tag with name: none"),
-        ("runs/log-batch", {"metrics": "x"}, "Invalid value"),
+        ("runs/log-batch", {"metrics": "x"}, "Invalid value \"x\" for parameter 'metrics'"),
+        ("runs/log-batch", {"params": [7]}, "Invalid value [7] for parameter 'params'"),
         (
             "runs/log-batch",
             {"metrics": [point(), {"value": 1.0, "timestamp": 1}]},
@@ -128,19 +167,6 @@ def test_experiment_0_is_there_from_the_start(client: TestClient) -> None:
     assert found["experiment"]["name"] == "Default"
     (only,) = client.post("/mlflow/experiments/search", json={}).json()["experiments"]
     assert only["experiment_id"] == "0"
-
-
-def test_histories_of_several_runs_come_in_one_answer(client: TestClient, run: str) -> None:
-    other = client.post("/mlflow/runs/create", json={"experiment_id": "0"}).json()["run"]["info"]
-    for id in (run, other["run_id"]):
-        for step in range(3):
-            fields = point(run_id=id, step=step, value=float(step))
-            client.post("/mlflow/runs/log-metric", json=fields)
-    asked = {"run_id": [run, other["run_id"]], "metric_key": "loss"}
-    found = client.get("/mlflow/metrics/get-history-bulk", params=asked).json()["metrics"]
-    assert [(m["run_id"], m["step"]) for m in found] == [
-        (id, step) for id in asked["run_id"] for step in range(3)
-    ]
 
 
 def test_a_file_goes_up_and_comes_back_as_the_pages_send_it(client: TestClient, run: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["MlflowError", "already_exists", "invalid", "missing", "not_found"]
+import json
+from typing import Any
+
+__all__ = ["MlflowError", "already_exists", "invalid", "missing", "not_found", "unusable"]
 
 
 class MlflowError(Exception):
@@ -29,7 +32,13 @@ def invalid(message: str) -> MlflowError:
 
 def missing(name: str) -> MlflowError:
     """Return "a required field is missing"."""
-    return invalid(f"Missing value for required parameter '{name}'")
+    return invalid(f"Missing value for required parameter '{name}'.")
+
+
+def unusable(value: Any, name: str) -> MlflowError:
+    """Return "this field is of another type, or out of range"."""
+    shown = json.dumps(value, separators=(",", ":"))
+    return invalid(f"Invalid value {shown[:500]} for parameter '{name}' supplied.")
 
 
 def already_exists(message: str) -> MlflowError:

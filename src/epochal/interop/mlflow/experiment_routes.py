@@ -15,19 +15,30 @@ from epochal.interop.mlflow.entities import (
     foreign_of,
 )
 from epochal.interop.mlflow.errors import already_exists, invalid, not_found
-from epochal.interop.mlflow.routing import Call, Given, listed, of_view, page, required, text
+from epochal.interop.mlflow.routing import (
+    Call,
+    Given,
+    digits,
+    listed,
+    of_view,
+    page,
+    required,
+    tags_in,
+    text,
+)
 from epochal.interop.mlflow.search import Lookup, matches, parse_filter, parse_order, sort_by
 from epochal.records import Foreign
 from epochal.store.store import Store
 
 __all__ = ["CALLS"]
 
+_MOST_SEARCHED = 20
+
 
 def _create_experiment(store: Store, given: Given) -> dict[str, Any]:
-    name = given.get("name")
-    if name is not None and not isinstance(name, str):
-        raise invalid(f"Invalid value {name} for parameter 'name' supplied")
     name = required(given, "name")
+    text(given, "artifact_location")  # looked at, not followed: files are kept by the server
+    tags = tags_in(given, "tags")
     if len(name) > 500:
         raise invalid("Invalid value for parameter 'name': it is longer than 500 characters")
     for one in experiments(store).values():
@@ -37,17 +48,15 @@ def _create_experiment(store: Store, given: Given) -> dict[str, Any]:
     id, now = experiment_id(name), time.time_ns() // 1_000_000
     value = {"name": name, "project": name, "created": now, "updated": now}
     said = [(Foreign(system=SYSTEM, type="experiment", key=id, value=value), None)]
-    for tag in given.get("tags") or ():
-        body = Foreign(
-            system=SYSTEM, type=f"experiment-tag/{id}", key=tag["key"], value=tag["value"]
-        )
+    for key, tag in tags.items():
+        body = Foreign(system=SYSTEM, type=f"experiment-tag/{id}", key=key, value=tag)
         said.append((body, None))
     store.record_all(said)
     return {"experiment_id": id}
 
 
 def _get_experiment(store: Store, given: Given) -> dict[str, Any]:
-    return {"experiment": experiment(store, required(given, "experiment_id")).json()}
+    return {"experiment": experiment(store, digits(given, "experiment_id")).json()}
 
 
 def _get_experiment_by_name(store: Store, given: Given) -> dict[str, Any]:
@@ -63,7 +72,7 @@ def _search_experiments(store: Store, given: Given) -> dict[str, Any]:
     shown = of_view(text(given, "view_type") or "ACTIVE_ONLY")
     found = [one for one in experiments(store).values() if shown(one.active)]
     found = [one for one in found if matches(clauses, _experiment_lookup(one))]
-    orders = parse_order(listed(given, "order_by") or ["creation_time DESC", "experiment_id DESC"])
+    orders = parse_order([*listed(given, "order_by"), "creation_time DESC", "experiment_id DESC"])
     found = sort_by(found, orders, _experiment_lookup)
     shown_page, token = page(given, found, 1000, 50_000)
     return {"experiments": [one.json() for one in shown_page]} | token
@@ -87,7 +96,7 @@ def _experiment_lookup(one: Experiment) -> Lookup:
 
 
 def _change_experiment(store: Store, given: Given, **change: Any) -> dict[str, Any]:
-    one = experiment(store, required(given, "experiment_id"))
+    one = experiment(store, digits(given, "experiment_id"))
     value = {
         "name": one.name,
         "project": one.project,
@@ -102,7 +111,8 @@ def _change_experiment(store: Store, given: Given, **change: Any) -> dict[str, A
 def _update_experiment(store: Store, given: Given) -> dict[str, Any]:
     name = text(given, "new_name")
     if any(
-        o.name == name and o.id != given.get("experiment_id") for o in experiments(store).values()
+        o.name == name and o.id != digits(given, "experiment_id")
+        for o in experiments(store).values()
     ):
         raise already_exists(f"Experiment(name={name}) already exists.")
     return _change_experiment(store, given, **({"name": name} if name else {}))
@@ -117,7 +127,7 @@ def _restore_experiment(store: Store, given: Given) -> dict[str, Any]:
 
 
 def _tag_experiment(store: Store, given: Given) -> dict[str, Any]:
-    one = experiment(store, required(given, "experiment_id"))
+    one = experiment(store, digits(given, "experiment_id"))
     key = required(given, "key")
     if not one.active:
         raise invalid(f"The experiment {one.id} must be in the 'active' state.")
@@ -129,7 +139,7 @@ def _tag_experiment(store: Store, given: Given) -> dict[str, Any]:
 
 
 def _untag_experiment(store: Store, given: Given) -> dict[str, Any]:
-    one = experiment(store, required(given, "experiment_id"))
+    one = experiment(store, digits(given, "experiment_id"))
     key = required(given, "key")
     if key not in one.tags:
         raise not_found(f"No tag with name: {key} in experiment with id {one.id}")
@@ -138,9 +148,16 @@ def _untag_experiment(store: Store, given: Given) -> dict[str, Any]:
 
 
 def _search_datasets(store: Store, given: Given) -> dict[str, Any]:
-    known = experiments(store)
+    known, asked = experiments(store), listed(given, "experiment_ids")
+    if not asked:
+        raise invalid("SearchDatasets request must specify at least one experiment_id.")
+    if len(asked) > _MOST_SEARCHED:
+        raise invalid(
+            f"SearchDatasets request cannot specify more than {_MOST_SEARCHED} experiment_ids. "
+            f"Received {len(asked)} experiment_ids."
+        )
     found: dict[tuple[str, ...], Mapping[str, Any]] = {}
-    for id in listed(given, "experiment_ids"):
+    for id in asked:
         one = known.get(str(id))
         for document in store.runs(one.project) if one else ():
             for value in foreign_of(document, "dataset-input").values():

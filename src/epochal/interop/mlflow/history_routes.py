@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from epochal.interop.mlflow import files
@@ -12,16 +13,28 @@ from epochal.interop.mlflow.entities import (
     run_of,
 )
 from epochal.interop.mlflow.errors import invalid, missing
-from epochal.interop.mlflow.routing import Call, Given, listed, page, required, run_id, text
+from epochal.interop.mlflow.routing import (
+    Call,
+    Given,
+    listed,
+    number,
+    page,
+    required,
+    run_id,
+    text,
+)
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
-__all__ = ["CALLS"]
+__all__ = ["CALLS", "sampled_steps"]
+
+_MOST_RUNS = 100
+_MOST_POINTS, _MOST_SAMPLED = 25_000, 2_500
 
 
 def _history(store: Store, given: Given) -> dict[str, Any]:
     document, key = run_of(store, run_id(given)), required(given, "metric_key")
-    shown, token = page(given, _points(store, document, key), 25_000, 25_000)
+    shown, token = page(given, _points(store, document, key), _MOST_POINTS, _MOST_POINTS)
     return {"metrics": shown} | token
 
 
@@ -33,42 +46,86 @@ def _points(store: Store, document: RunDocument, key: str) -> list[dict[str, Any
 
 
 def _history_bulk(store: Store, given: Given) -> dict[str, Any]:
-    key, runs = required(given, "metric_key"), listed(given, "run_id")
-    most = int(text(given, "max_results") or 25_000)
-    found = [
-        {**point, "run_id": run}
-        for run in runs[:100]
-        for point in _points(store, run_of(store, run), key)
-    ]
-    return {"metrics": found[: max(1, min(most, 25_000))]}
+    """Return the points of several runs, run by run in the order of their ids."""
+    runs, key = listed(given, "run_id"), text(given, "metric_key")
+    if not runs:
+        raise invalid("GetMetricHistoryBulk request must specify at least one run_id.")
+    if len(runs) > _MOST_RUNS:
+        raise invalid(
+            f"GetMetricHistoryBulk request cannot specify more than {_MOST_RUNS} run_ids. "
+            f"Received {len(runs)} run_ids."
+        )
+    if not key:
+        raise invalid("GetMetricHistoryBulk request must specify a metric_key.")
+    asked = number(given, "max_results")
+    most = max(1, min(_MOST_POINTS if asked is None else asked, _MOST_POINTS))
+    found: list[dict[str, Any]] = []
+    for run in sorted(set(runs)):
+        points = _points(store, run_of(store, run), key)
+        points.sort(key=lambda p: (p["timestamp"], p["step"]))
+        found += [{**point, "run_id": run} for point in points]
+    return {"metrics": found[:most]}
 
 
 def _history_interval(store: Store, given: Given) -> dict[str, Any]:
-    key, runs = required(given, "metric_key"), listed(given, "run_ids")
+    """Return points of several runs at the same steps, few enough to draw."""
+    runs, key = listed(given, "run_ids"), required(given, "metric_key")
     if not runs:
         raise missing("run_ids")
-    if len(runs) > 100:
-        raise invalid("GetMetricHistoryBulkInterval request must specify at most 100 run_ids")
-    most = max(1, min(int(text(given, "max_results") or 2_500), 2_500))
-    low, high = given.get("start_step"), given.get("end_step")
-    found = []
-    for run in runs:
-        points = [
-            p
-            for p in _points(store, run_of(store, run), key)
-            if (low is None or p["step"] >= int(low)) and (high is None or p["step"] <= int(high))
+    if len(runs) > _MOST_RUNS:
+        raise invalid(
+            f"GetMetricHistoryBulkInterval request must specify at most {_MOST_RUNS} run_ids. "
+            f"Received {len(runs)} run_ids."
+        )
+    asked = number(given, "max_results")
+    if asked is not None and not 1 <= asked <= _MOST_SAMPLED:
+        raise invalid(
+            f"max_results must be between 1 and {_MOST_SAMPLED}. Received {asked} max_results."
+        )
+    low, high = number(given, "start_step"), number(given, "end_step")
+    if (low is None) != (high is None):
+        raise invalid("If either start step or end step are specified, both must be specified.")
+    if low is not None and high is not None and low > high:
+        raise invalid(
+            f"end_step must be greater than start_step. Found start_step={low} and "
+            f"end_step={high}."
+        )
+    within = {
+        run: [
+            point
+            for point in _points(store, run_of(store, run), key)
+            if low is None or high is None or low <= point["step"] <= high
         ]
-        found += [{**point, "run_id": run} for point in _thinned(points, most)]
+        for run in dict.fromkeys(runs)
+    }
+    steps = sampled_steps(
+        [[point["step"] for point in points] for points in within.values()],
+        _MOST_SAMPLED if asked is None else asked,
+    )
+    found = [
+        {**point, "run_id": run}
+        for run, points in within.items()
+        for point in sorted(points, key=lambda p: (p["step"], p["timestamp"]))
+        if point["step"] in steps
+    ]
     return {"metrics": found}
 
 
-def _thinned(points: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """Return at most about `most` points at even distances, first and last among them."""
-    if len(points) <= most:
-        return points
-    stride = -(-len(points) // most)
-    thinned = points[::stride]
-    return thinned if thinned[-1] is points[-1] else [*thinned, points[-1]]
+def sampled_steps(series: Iterable[Sequence[int]], most: int) -> set[int]:
+    """Return steps at even distances of all that occur, and the ends of every series.
+
+    The same steps are taken of all series, so that they can be compared point by point.
+
+    Parameters
+    ----------
+    most
+        How many steps to take between the ends.
+    """
+    ends = {step for steps in series if steps for step in (min(steps), max(steps))}
+    known = sorted({step for steps in series for step in steps})
+    if len(known) <= most:
+        return set(known)
+    return {known[i * len(known) // most] for i in range(most)} | ends
 
 
 def _list_artifacts(store: Store, given: Given) -> dict[str, Any]:

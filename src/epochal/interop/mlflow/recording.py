@@ -25,7 +25,8 @@ from epochal.interop.mlflow.entities import (
     params_of,
     tags_of,
 )
-from epochal.interop.mlflow.errors import MlflowError, invalid, missing
+from epochal.interop.mlflow.errors import MlflowError, invalid, missing, unusable
+from epochal.interop.mlflow.routing import entries, listed, tags_in, text
 from epochal.records import (
     AnyBody,
     Config,
@@ -85,8 +86,8 @@ def create_run(store: Store, experiment: Experiment, request: Mapping[str, Any])
     """Open a run and return its id."""
     if not experiment.active:
         raise invalid(f"The experiment {experiment.id} must be in the 'active' state.")
-    tags = _pairs(request.get("tags", ()), "tags")
-    given = request.get("run_name") or ""
+    tags = _pairs(entries(request, "tags"), "tags")
+    given = text(request, "run_name")
     if given and tags.get(_NAME, given) != given:
         raise invalid(
             f"Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different "
@@ -251,8 +252,9 @@ def read_points(metrics: Iterable[Mapping[str, Any]]) -> list[Point]:
             or max(step.bit_length(), timestamp.bit_length()) > 60
         ):
             where = f"metrics[{index}]"
-            if key is None or value is None:
-                raise missing(f"{where}.{'key' if key is None else 'value'}")
+            for name in ("key", "value", "timestamp"):
+                if one.get(name) is None:
+                    raise missing(f"{where}.{name}")
             _check_key(key, f"{where}.key")
             step = _integer(step, f"{where}.step")
             timestamp = _integer(timestamp, f"{where}.timestamp")
@@ -346,21 +348,28 @@ def log_inputs(store: Store, document: RunDocument, request: Mapping[str, Any]) 
     """Record the datasets and models that a run used; the first dataset is its pin."""
     said: list[Said] = []
     has_pin = document.pin is not None
-    for one in request.get("datasets", ()):
+    models = [*entries(request, "models"), *entries(request, "model_inputs")]
+    if not models and not listed(request, "datasets"):
+        raise missing("datasets")
+    for index, one in enumerate(entries(request, "datasets")):
         dataset = one.get("dataset") or {}
+        if not isinstance(dataset, Mapping):
+            raise unusable(dataset, f"datasets[{index}].dataset")
         name, digest = dataset.get("name"), dataset.get("digest")
         if not name or not digest:
-            raise missing("datasets[0].dataset.name" if not name else "datasets[0].dataset.digest")
+            raise missing(f"datasets[{index}].dataset.{'name' if not name else 'digest'}")
         key = f"{name}@{digest}"
         there = foreign_of(document, "dataset-input").get(key, {})
-        tags = {t["key"]: t for t in (*there.get("tags", ()), *one.get("tags", ()))}
-        value = {"dataset": dict(dataset), "tags": list(tags.values())}
+        tags = {t["key"]: t["value"] for t in there.get("tags", ())} | tags_in(one, "tags")
+        value = {
+            "dataset": dict(dataset),
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        }
         said.append((Foreign(system=SYSTEM, type="dataset-input", key=key, value=value), None))
         if not has_pin:
             has_pin = True
             detail = "named by an MLflow client; its files were not checked"
             said.append((Pinned(dataset=key, state="unchecked", detail=detail), None))
-    models = [*request.get("models", ()), *request.get("model_inputs", ())]
     said += [
         (
             Foreign(
@@ -387,7 +396,9 @@ def _pairs(given: Iterable[Any], what: str, most: int = _MOST_TAG) -> dict[str, 
         if key is None:
             raise missing(f"{what}[{index}].key")
         _check_key(key, f"{what}[{index}].key")
-        value = str(one.get("value", ""))
+        value = one.get("value", "")
+        if not isinstance(value, str):
+            raise unusable(value, f"{what}[{index}].value")
         if len(value) > most:
             raise invalid(
                 f"'{what}[{index}].value' exceeds the maximum length of {most} characters"
@@ -407,7 +418,7 @@ def _is_key(key: str) -> bool:
 
 def _check_key(key: Any, where: str) -> None:
     if not isinstance(key, str):
-        raise invalid(f"Invalid value {json.dumps(key)} for parameter '{where}' supplied")
+        raise unusable(key, where)
     if not _is_key(key):
         raise invalid(
             f"Invalid value \"{key[:300]}\" for parameter '{where}' supplied: Names may only "
@@ -420,20 +431,16 @@ def _integer(value: Any, where: str) -> int:
     try:
         number = int(value)
     except (TypeError, ValueError):
-        raise _unusable(value, where) from None
+        raise unusable(value, where) from None
     if isinstance(value, bool) or not -(1 << 63) <= number < 1 << 63:
-        raise _unusable(value, where)
+        raise unusable(value, where)
     return number
 
 
 def _double(value: Any, where: str) -> float:
     if isinstance(value, bool):
-        raise _unusable(value, where)
+        raise unusable(value, where)
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise _unusable(value, where) from None
-
-
-def _unusable(value: Any, where: str) -> MlflowError:
-    return invalid(f"Invalid value {json.dumps(value)} for parameter '{where}' supplied")
+        raise unusable(value, where) from None

@@ -8,10 +8,24 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from epochal.interop.mlflow.errors import invalid, missing
+from epochal.interop.mlflow.errors import invalid, missing, unusable
 from epochal.store.store import Store
 
-__all__ = ["Answer", "Call", "Given", "listed", "of_view", "page", "required", "run_id", "text"]
+__all__ = [
+    "Answer",
+    "Call",
+    "Given",
+    "digits",
+    "entries",
+    "listed",
+    "number",
+    "of_view",
+    "page",
+    "required",
+    "run_id",
+    "tags_in",
+    "text",
+]
 
 _VIEWS = ("ACTIVE_ONLY", "DELETED_ONLY", "ALL")
 
@@ -52,13 +66,47 @@ def run_id(given: Given) -> str:
 
 
 def text(given: Given, name: str, default: str = "") -> str:
-    """Return a field as text; numbers stand for their digits, as ids do."""
+    """Return a field that is text.
+
+    Raises
+    ------
+    MlflowError
+        If it is something else.
+    """
     value = given.get(name, default)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise invalid(f"Invalid value {json.dumps(value)} for parameter '{name}' supplied")
-    return str(value)
+    if not isinstance(value, str):
+        raise unusable(value, name)
+    return value
+
+
+def digits(given: Given, name: str) -> str:
+    """Return an id of digits that must be there; old clients send it as a number."""
+    value = given.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return required(given, name)
+
+
+def number(given: Given, name: str) -> int | None:
+    """Return a field that is a whole number; None where it is missing.
+
+    Raises
+    ------
+    MlflowError
+        If it is something else.
+    """
+    value = given.get(name)
+    if value in (None, ""):
+        return None
+    try:
+        found = int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise unusable(value, name) from None
+    if isinstance(value, bool) or (isinstance(value, float) and value != found):
+        raise unusable(value, name)
+    return found
 
 
 def page(
@@ -71,13 +119,8 @@ def page(
     MlflowError
         If size or token cannot be used.
     """
-    asked = given.get("max_results")
-    try:
-        size = default if asked in (None, "") else int(asked)
-    except (TypeError, ValueError):
-        raise invalid(
-            f"Invalid value {json.dumps(asked)} for parameter 'max_results' supplied"
-        ) from None
+    asked = number(given, "max_results")
+    size = default if asked is None else asked
     if not 1 <= size <= most:
         raise invalid(
             f"Invalid value {size} for parameter 'max_results' supplied: "
@@ -114,10 +157,42 @@ def listed(given: Given, name: str) -> list[Any]:
     MlflowError
         If it is something else.
     """
-    value = given.get(name) or []
+    value = given.get(name)
+    if value is None:
+        return []
     if not isinstance(value, list):
-        raise invalid(f"Invalid value for parameter '{name}' supplied")
+        raise unusable(value, name)
     return value
+
+
+def entries(given: Given, name: str) -> list[Mapping[str, Any]]:
+    """Return a field that is a list of objects; empty where it is missing.
+
+    Raises
+    ------
+    MlflowError
+        If it is something else.
+    """
+    found = listed(given, name)
+    if not all(isinstance(one, Mapping) for one in found):
+        raise unusable(found, name)
+    return found
+
+
+def tags_in(given: Given, name: str) -> dict[str, str]:
+    """Return a field that is a list of keys with their values.
+
+    Raises
+    ------
+    MlflowError
+        If it is something else.
+    """
+    found = entries(given, name)
+    if not all(
+        isinstance(one.get("key"), str) and isinstance(one.get("value", ""), str) for one in found
+    ):
+        raise unusable(found, name)
+    return {one["key"]: one.get("value", "") for one in found}
 
 
 def _token(offset: int) -> str:

@@ -28,6 +28,8 @@ from epochal.interop.mlflow.errors import MlflowError, invalid, missing
 from epochal.interop.mlflow.routing import (
     Call,
     Given,
+    digits,
+    entries,
     listed,
     of_view,
     page,
@@ -44,7 +46,10 @@ __all__ = ["CALLS"]
 
 
 def _create_run(store: Store, given: Given) -> dict[str, Any]:
-    one = experiment(store, text(given, "experiment_id") or experiment_id(DEFAULT_PROJECT))
+    asked = given.get("experiment_id") not in (None, "")
+    one = experiment(
+        store, digits(given, "experiment_id") if asked else experiment_id(DEFAULT_PROJECT)
+    )
     run = recording.create_run(store, one, given)
     return {"run": run_json(store, store.run(run))}
 
@@ -105,15 +110,12 @@ def _log_parameter(store: Store, given: Given) -> dict[str, Any]:
 
 
 def _log_batch(store: Store, given: Given) -> dict[str, Any]:
-    for field in ("metrics", "params", "tags"):
-        if not isinstance(given.get(field, []), list):
-            raise invalid(f"Invalid value for parameter '{field}' supplied")
     recording.log_batch(
         store,
         run_of(store, run_id(given)),
-        metrics=given.get("metrics", ()),
-        params=given.get("params", ()),
-        tags=given.get("tags", ()),
+        metrics=entries(given, "metrics"),
+        params=entries(given, "params"),
+        tags=entries(given, "tags"),
     )
     return {}
 
@@ -141,7 +143,7 @@ def _log_outputs(store: Store, given: Given) -> dict[str, Any]:
         Foreign(
             system=SYSTEM, type="model-output", key=str(model.get("model_id")), value=dict(model)
         )
-        for model in given.get("models", ())
+        for model in entries(given, "models")
     ]
     store.record_all([(body, None) for body in bodies], document.id)
     return {}
@@ -178,7 +180,7 @@ def _search_runs(store: Store, given: Given) -> dict[str, Any]:
         _attribute(clause.entity, clause.key)
         if clause.op in ("IN", "NOT IN") and _ALIASES.get(clause.key, clause.key) != "run_id":
             raise invalid(f"The operator '{clause.op}' is only supported for 'run_id'")
-    orders = parse_order(listed(given, "order_by") or ["start_time DESC", "run_id ASC"])
+    orders = parse_order([*listed(given, "order_by"), "start_time DESC", "run_id ASC"])
     for order in orders:
         _attribute(order.entity, order.key)
     known = experiments(store)
