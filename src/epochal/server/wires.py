@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount
 
-from epochal.interop.mlflow.wire import PREFIXES as MLFLOW
-from epochal.interop.mlflow.wire import mlflow_app
+from epochal.interop.mlflow.wire import mlflow_routes
 from epochal.interop.ultralytics.wire import PREFIXES as PLATFORM
 from epochal.interop.ultralytics.wire import platform_app
 from epochal.server.context import Context
@@ -20,7 +19,7 @@ __all__ = ["mounts"]
 R = TypeVar("R")
 
 
-def mounts(service: Service, page_of: Callable[[str], str] | None = None) -> list[Mount]:
+def mounts(service: Service, page_of: Callable[[str], str] | None = None) -> list[BaseRoute]:
     """Return the routes of all foreign protocols over a workspace.
 
     They stand behind the same guard as everything else. A client that needs a token sends it as
@@ -32,9 +31,9 @@ def mounts(service: Service, page_of: Callable[[str], str] | None = None) -> lis
         Returns the address of a run's page, for clients that print it.
     """
     gate = _Gate(service)
-    mlflow, platform = mlflow_app(gate), platform_app(gate, page_of)
+    platform = platform_app(gate, page_of)
     return [
-        *(Mount(prefix, mlflow) for prefix in MLFLOW),
+        *mlflow_routes(gate),
         *(Mount(prefix, platform) for prefix in PLATFORM),
     ]
 

@@ -10,26 +10,47 @@ path of ours. Two shapes are handed out, by `entities.artifact_root` and `models
 from __future__ import annotations
 
 import contextlib
+import mimetypes
 import re
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from epochal.errors import InvalidInput
 from epochal.interop.mlflow.entities import SYSTEM, foreign_of, run_of
 from epochal.interop.mlflow.errors import invalid, not_found
+from epochal.interop.mlflow.models import Registry
 from epochal.records import Artifact, Foreign
 from epochal.store.blobs import Blobs, artifact_key
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
-__all__ = ["Place", "keep", "list_files", "locate", "locate_in", "receive", "remove", "run_files"]
+__all__ = [
+    "Place",
+    "content_headers",
+    "keep",
+    "list_files",
+    "locate",
+    "locate_in",
+    "locate_version",
+    "receive",
+    "remove",
+    "run_files",
+]
 
 _RUN = re.compile(r"[^/]+/(?P<run>[0-9a-f]{32})/artifacts(?:/(?P<key>.*))?")
 _MODEL = re.compile(r"[^/]+/models/(?P<model>m-[0-9a-f]{32})/artifacts(?:/(?P<key>.*))?")
+_IN_RUN = re.compile(r"runs:/(?P<run>[0-9a-f]{32})(?:/(?P<path>.*?))?/*")
+_HERE = re.compile(r"mlflow-artifacts:(?://[^/]*)?/+(?P<path>.*?)/*")
 _WEIGHTS = (".pt", ".pth", ".onnx", ".engine", ".safetensors", ".ckpt", ".keras", ".h5")
 _MODEL_FOLDER = "models"
+_TEXTS = frozenset({
+    "txt", "log", "err", "cfg", "conf", "ini", "toml", "yaml", "yml", "json", "js", "py", "csv",
+    "tsv", "md", "rst", "ipynb", "mlmodel", "mlproject",
+})  # fmt: skip
+"""Extensions, and names without one, that are shown as text whatever the machine makes of them."""
 
 
 class Place(NamedTuple):
@@ -73,13 +94,30 @@ def locate_in(store: Store, run: str, path: str) -> Place:
     return Place(run_of(store, run).id, "", _key(path))
 
 
+def locate_version(store: Store, name: str, version: str, path: str) -> Place:
+    """Return the place of a file of a model version.
+
+    Raises
+    ------
+    MlflowError
+        If there is no such version, its files are not here, or the path leaves it.
+    """
+    key = _key(path)
+    source = Registry(store).download_uri(name, version)
+    if match := _IN_RUN.fullmatch(source):
+        return locate_in(store, match["run"], f"{match['path'] or ''}/{key}".strip("/"))
+    if match := _HERE.fullmatch(source):
+        return locate(store, f"{match['path']}/{key}")
+    raise not_found(f"The files of version {version} of {name} are not here: {source[:200]}")
+
+
 def _key(text: str | None) -> str:
-    if not text:
+    if text in (None, "", "."):
         return ""
     try:
         return artifact_key(text)
-    except InvalidInput as error:
-        raise invalid(f"Invalid path: {error.message}") from None
+    except InvalidInput:
+        raise invalid("Invalid path") from None  # word for word: clients compare it
 
 
 async def receive(blobs: Blobs, body: AsyncIterator[bytes]) -> tuple[str, int]:
@@ -130,6 +168,27 @@ def run_files(document: RunDocument) -> dict[str, Any]:
     """Return a run's artifacts that clients see, by key."""
     deleted = foreign_of(document, "deleted-file")
     return {k: stamped.body for k, stamped in document.artifacts.items() if k not in deleted}
+
+
+def content_headers(name: str) -> dict[str, str]:
+    """Return the headers under which a file is given out: saved under its name, never run.
+
+    Parameters
+    ----------
+    name
+        The file's name, without folders.
+    """
+    extension = name.rpartition(".")[2].lower()
+    guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    if extension in _TEXTS or guessed.startswith("text/") or "xml" in guessed:
+        guessed = "text/plain"
+    plain = re.fullmatch(r"[\w.+\-]+", name, re.ASCII)
+    saved = f"filename={name}" if plain else f"filename*=UTF-8''{quote(name)}"
+    return {
+        "content-type": guessed,
+        "content-disposition": f"attachment; {saved}",
+        "content-security-policy": "sandbox; default-src 'none'",
+    }
 
 
 def list_files(document: RunDocument, folder: str, prefix: str = "") -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """The routes of MLflow's REST protocol, for an unmodified ``mlflow`` client.
 
 ``MLFLOW_TRACKING_URI=http://host:port`` is all a client needs. Below ``/api/2.0/mlflow`` (and
-``/api/2.0/preview/mlflow``, ``/ajax-api/2.0/mlflow`` for old clients and notebooks). What Epochal
-has no counterpart for (traces, prompts, gateway, webhooks) answers 501 with a reason.
+``/api/2.0/preview/mlflow``, ``/ajax-api/2.0/mlflow`` for old clients and notebooks), and a few
+files at the root. What Epochal has no counterpart for (traces, prompts, gateway, webhooks, all of
+MLflow's API 3.0) answers 501 with a reason.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route, Router
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from epochal.errors import EpochalError
 from epochal.interop.mlflow import (
@@ -29,11 +30,13 @@ from epochal.interop.mlflow.errors import MlflowError, invalid, not_found
 from epochal.interop.mlflow.routing import Answer, Call, required
 from epochal.interop.serving import Gate
 from epochal.store.store import Store
+from epochal.version import __version__
 
-__all__ = ["PREFIXES", "mlflow_app"]
+__all__ = ["mlflow_app", "mlflow_routes"]
 
-PREFIXES = ("/api/2.0", "/ajax-api/2.0")
-"""Below these the server mounts the application, behind its own guard."""
+_PREFIXES = ("/api/2.0", "/ajax-api/2.0")
+_OUTSIDE = ("/api/3.0", "/ajax-api/3.0", "/graphql", "/v1/traces")
+"""What only tracing, evaluation and MLflow's own pages speak to."""
 
 _MOST_BODY = 8 << 20
 _UNSUPPORTED = (
@@ -50,6 +53,29 @@ _CALLS = (
     *history_routes.CALLS,
     *model_routes.CALLS,
 )
+
+
+def mlflow_routes(gate: Gate) -> list[BaseRoute]:
+    """Return everything that MLflow's clients ask a server for, to stand behind its own guard.
+
+    Parameters
+    ----------
+    gate
+        The server's way to the workspace.
+    """
+    app = mlflow_app(gate)
+    outside = _guarded(_unsupported)
+    return [
+        *(Mount(prefix, app) for prefix in _PREFIXES),
+        *(
+            Route(path, outside, methods=_ANY)
+            for prefix in _OUTSIDE
+            for path in (prefix, prefix + "/{rest:path}")
+        ),
+        Route("/get-artifact", _guarded(functools.partial(_download, gate))),
+        Route("/model-versions/get-artifact", _guarded(functools.partial(_version_file, gate))),
+        Route("/version", _version),
+    ]
 
 
 def mlflow_app(gate: Gate) -> Router:
@@ -148,16 +174,17 @@ async def _artifacts(gate: Gate, request: Request) -> Response:
     if request.method == "DELETE":
         await gate.write(lambda store: files.remove(store, place))
         return JSONResponse({})
-    return _file(await gate.read(lambda store: _blob_of(store, place)))
+    return await _file(gate, place)
 
 
 async def _upload(gate: Gate, request: Request) -> Response:
     """Take in one file of a run, as MLflow's own pages send it."""
-    query = request.query_params
-    run, path = required(query, "run_uuid"), required(query, "path")
+    run, path = _named(request, "run_uuid"), _named(request, "path")
     place = await gate.read(lambda store: files.locate_in(store, run, path))
     blobs = await gate.read(lambda store: store.blobs)
     digest, size = await files.receive(blobs, request.stream())
+    if not size:
+        raise invalid("Request must specify data.")
     await gate.write(lambda store: files.keep(store, place, digest, size))
     return JSONResponse({})
 
@@ -169,21 +196,36 @@ async def _download(gate: Gate, request: Request) -> Response:
         path = f"0/models/{model}/artifacts/{required(query, 'artifact_file_path')}"
         place = await gate.read(lambda store: files.locate(store, path))
     else:
-        run = query.get("run_id") or required(query, "run_uuid")
-        path = required(query, "path")
+        run = query.get("run_id") or _named(request, "run_uuid")
+        path = _named(request, "path")
         place = await gate.read(lambda store: files.locate_in(store, run, path))
-    return _file(await gate.read(lambda store: _blob_of(store, place)))
+    return await _file(gate, place)
 
 
-def _file(blob: Path) -> Response:
-    return FileResponse(
-        blob,
-        media_type="application/octet-stream",
-        headers={
-            "content-disposition": "attachment",
-            "content-security-policy": "sandbox; default-src 'none'",
-        },
+async def _version_file(gate: Gate, request: Request) -> Response:
+    """Give out one file of a model version, as MLflow's own pages ask for it."""
+    name, version, path = (_named(request, field) for field in ("name", "version", "path"))
+    return await _file(
+        gate, await gate.read(lambda store: files.locate_version(store, name, version, path))
     )
+
+
+async def _version(_: Request) -> Response:
+    """Say which version of a server this is; clients ask before they send spans, never metrics."""
+    return PlainTextResponse(__version__)
+
+
+def _named(request: Request, field: str) -> str:
+    found = request.query_params.get(field)
+    if not found:
+        raise invalid(f"Request must specify {field}.")
+    return found
+
+
+async def _file(gate: Gate, place: files.Place) -> Response:
+    blob = await gate.read(lambda store: _blob_of(store, place))
+    headers = files.content_headers(place.key.rpartition("/")[2])
+    return FileResponse(blob, headers=headers)
 
 
 def _listing(store: Store, path: str) -> dict[str, Any]:
@@ -202,18 +244,18 @@ def _blob_of(store: Store, place: files.Place) -> Path:
 
 
 async def _unsupported(request: Request) -> Response:
-    rest = request.path_params["rest"]
+    path = request.url.path
     for word, what in _OUT_OF_SCOPE.items():
-        if word in rest:
-            error = MlflowError(501, "NOT_IMPLEMENTED", _UNSUPPORTED.format(what=what))
-            return JSONResponse(error.body(), error.status)
+        if word in path:
+            raise MlflowError(501, "NOT_IMPLEMENTED", _UNSUPPORTED.format(what=what))
     raise MlflowError(
         404, "ENDPOINT_NOT_FOUND", f"There is no {request.method} {request.url.path}"
     )
 
 
 _OUT_OF_SCOPE = {
-    "traces": "traces",
+    "trace": "traces",
+    "graphql": "GraphQL",
     "prompt": "prompts",
     "gateway": "gateway",
     "webhook": "webhooks of MLflow's kind",
@@ -221,4 +263,8 @@ _OUT_OF_SCOPE = {
     "mpu": "multipart uploads",
     "assessment": "assessments",
     "jobs": "jobs",
+    "workspaces": "workspaces of MLflow's kind",
+    "secrets": "secrets",
+    "/3.0/mlflow/datasets": "evaluation datasets of MLflow's kind",
+    "/3.0/": "counterpart to this part of MLflow's API 3.0",
 }
