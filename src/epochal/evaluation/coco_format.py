@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -17,7 +18,7 @@ from epochal.evaluation.detections import Boxes, area_of
 from epochal.evaluation.matching import match
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from epochal.evaluation.columns import Floats
 
@@ -107,7 +108,7 @@ def read_coco(
     readings = {"those of the ground truth": _category_index(dataset)}
     if first_category is not None:
         readings = _counted(boxes, first_category)
-    elif {row.file_name for row in rows} - {""}:
+    elif any(_column(rows, "file_name")):
         readings |= _counted(boxes, 0, 1)
     return _with_results(path, rows, boxes, images, _fitting(path, rows, boxes, images, readings))
 
@@ -176,8 +177,8 @@ def read_coco_predictions(
 def _by_name(truth: Boxes) -> dict[int | str, int]:
     """Return the images by name, by file name and by name without suffix, if only one has it."""
     known: dict[int | str, int] = {}
-    for key in (PurePosixPath.as_posix, _name, _stem):
-        texts = [key(PurePosixPath(name)) for name in truth.images]
+    paths = [PurePosixPath(name) for name in truth.images]
+    for texts in ([str(path) for path in paths], [p.name for p in paths], [p.stem for p in paths]):
         level: dict[int | str, int] = dict(zip(texts, range(len(texts)), strict=True))
         level |= {text: _SEVERAL for text, n in Counter(texts).items() if n > 1}
         known = {**level, **known}
@@ -186,14 +187,6 @@ def _by_name(truth: Boxes) -> dict[int | str, int]:
     for number, text in numbers:
         known[number] = known[text] if known.get(number, known[text]) == known[text] else _SEVERAL
     return known
-
-
-def _name(path: PurePosixPath) -> str:
-    return path.name
-
-
-def _stem(path: PurePosixPath) -> str:
-    return path.stem
 
 
 def _counted(truth: Boxes, *firsts: int) -> dict[str, dict[int, int]]:
@@ -215,7 +208,7 @@ def _fitting(
     """
     if len(readings) == 1:
         return next(iter(readings.values()))
-    ids = sorted({row.category_id for row in rows})
+    ids = sorted(set(_column(rows, "category_id")))
     possible: dict[tuple[int, ...], str] = {}
     for name, reading in readings.items():
         if all(id_ in reading for id_ in ids):
@@ -330,7 +323,7 @@ def _with_results(
     return truth.with_predictions(
         img=img,
         cls=cls,
-        score=[row.score for row in rows],
+        score=np.fromiter(_column(rows, "score"), np.float64, len(rows)),
         xyxy=_corners(path, "entry", rows, truth.sizes, img),
     )
 
@@ -344,12 +337,15 @@ def _indices(
 ) -> tuple[Any, Any]:
     """Return image and class of each row; the first that has none is named."""
 
-    found = [images.get(row.image_id, _UNKNOWN) for row in rows]
-    if {row.file_name for row in rows} - {""}:
-        named = [images.get(row.file_name, _UNKNOWN) for row in rows]
-        found = [n if n >= 0 else i for n, i in zip(named, found, strict=True)]
-    img = np.array(found, np.int32)
-    cls = np.array([categories.get(row.category_id, -1) for row in rows], np.int32)
+    def looked_up(name: str, table: Mapping[Any, int]) -> Any:
+        known = _OrUnknown(table)
+        return np.fromiter(map(known.__getitem__, _column(rows, name)), np.int32, len(rows))
+
+    img = looked_up("image_id", images)
+    if any(_column(rows, "file_name")):
+        named = looked_up("file_name", images)
+        img = np.where(named >= 0, named, img)
+    cls = looked_up("category_id", categories)
     bad = (img < 0) | (cls < 0)
     if bad.any():
         at = int(bad.argmax())
@@ -370,11 +366,23 @@ def _indices(
     return img, cls
 
 
+def _column(rows: Sequence[_Annotation | _Result], name: str) -> Iterator[Any]:
+    """Return an attribute of each row, without a step of Python for each."""
+    return map(attrgetter(name), rows)
+
+
+class _OrUnknown(dict[Any, int]):
+    """A table in which what is not there is `_UNKNOWN`."""
+
+    def __missing__(self, key: Any) -> int:
+        return _UNKNOWN
+
+
 def _corners(
     path: Path, what: str, rows: Sequence[_Annotation | _Result], sizes: np.ndarray, img: Any
 ) -> Floats:
     """Return the boxes as corners; the first that no image can hold is named."""
-    sides = chain.from_iterable(row.bbox for row in rows)
+    sides = chain.from_iterable(_column(rows, "bbox"))
     box = np.fromiter(sides, np.float64, 4 * len(rows)).reshape(-1, 4)
     width, height = box[:, 2], box[:, 3]
     negative = (width < 0) | (height < 0)
