@@ -42,6 +42,16 @@ def policy(tmp_path):
     return write
 
 
+FIRST_LOOK = """
+looked = next(end.__self__._looked for end in run.on_finish if hasattr(end.__self__, "_looked"))
+assert looked.wait(30)
+"""
+
+
+def wait_for_first_look(run):
+    exec(FIRST_LOOK, {"run": run})
+
+
 def pins(records, run):
     return [(pin.state, pin.dataset) for pin in records(run, Pinned)]
 
@@ -130,7 +140,7 @@ def test_the_policy_auto_tags(start, records, data, policy):
 
 def test_files_that_changed_during_the_training_are_noticed(start, records, tagged, data, capsys):
     run = start(dataset=tagged)
-    run.on_finish[-1].__self__._thread.join(10)  # the data was looked at
+    wait_for_first_look(run)
     (data.parent / "images/train/1.jpg").write_bytes(b"another image")
     run.finish()
     assert pins(records, run) == [("verified", tagged), ("drifted", tagged)]
@@ -141,9 +151,28 @@ def test_files_that_changed_during_the_training_are_noticed(start, records, tagg
     assert "changed during the training" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_script_that_never_finishes_its_run_is_watched_to_its_end(
+    script, records, tagged, data, changed
+):
+    """No thread can be started while an interpreter ends, which is when such a run does."""
+    change = f"open({str(data.parent / 'images/train/1.jpg')!r}, 'wb').write(b'another')\n"
+    one = script(
+        f"import epochal\nrun = epochal.init('p', 'v1_baseline', dataset={tagged!r})\n"
+        + FIRST_LOOK
+        + (change if changed else "")
+    )
+    code, said = one.end()
+    assert code == 0, said
+    (run,) = (one.folder.root / "runs").iterdir()
+    states = [state for state, _ in pins(records, run)]
+    assert states == (["verified", "drifted"] if changed else ["verified"])
+    assert [n.code for n in records(run, Notice)] == (["dataset-changed"] if changed else [])
+
+
 def test_untagged_files_that_changed_are_noticed_as_well(start, records, data):
     run = start(dataset=data)
-    run.on_finish[-1].__self__._thread.join(10)
+    wait_for_first_look(run)
     (data.parent / "images/train/1.jpg").unlink()
     run.finish()
     assert "dataset-changed" in {n.code for n in records(run, Notice)}
@@ -151,7 +180,7 @@ def test_untagged_files_that_changed_are_noticed_as_well(start, records, data):
 
 def test_data_that_is_gone_at_the_end_is_noticed(start, records, tagged, data):
     run = start(dataset=tagged)
-    run.on_finish[-1].__self__._thread.join(10)
+    wait_for_first_look(run)
     data.rename(data.with_name("moved.yaml"))
     run.finish()
     assert "cannot be read any more" in records(run, Pinned)[-1].detail
@@ -180,7 +209,7 @@ def test_a_check_that_takes_too_long_does_not_hold_the_training_up(
 
 def test_a_killed_training_does_not_wait_for_a_scan(start, records, tagged, data):
     run = start(dataset=tagged)
-    run.on_finish[-1].__self__._thread.join(10)
+    wait_for_first_look(run)
     (data.parent / "images/train/1.jpg").write_bytes(b"another image")
     run.finish("killed", "SIGTERM")
     assert pins(records, run) == [("verified", tagged)]

@@ -95,9 +95,13 @@ def scan(
     files = sorted({image.file for image in listing.images})
     reader = Reader(data.rules, previous, label_files=isinstance(data, DataYaml))
     readings: dict[str, Reading] = {}
+    parts = [files[i : i + _BATCH] for i in range(0, len(files), _BATCH)]
     with ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
-        parts = (files[i : i + _BATCH] for i in range(0, len(files), _BATCH))
-        for part in pool.map(reader.read_all, parts):
+        try:
+            read = pool.map(reader.read_all, parts)
+        except RuntimeError:  # an interpreter that ends, where runs end too, starts no thread
+            read = map(reader.read_all, parts)
+        for part in read:
             readings.update(part)
             if progress is not None:
                 progress(len(readings), len(files))

@@ -132,7 +132,8 @@ def pin_dataset(run: Run, dataset: str, pinned: Pinned | None = None) -> None:
 class _Watch:
     """Compares the data at the end of a training with the data at its beginning.
 
-    Both looks are taken beside the training; unchanged files are not read again.
+    Both looks are taken beside the training, in a thread that lasts as long as it does: while an
+    interpreter ends it starts no other. Unchanged files are not read again.
     """
 
     def __init__(self, run: Run, dataset: str) -> None:
@@ -141,15 +142,28 @@ class _Watch:
         self._pinned: Pinned | None = None
         self._digest = ""
         """Of all files as they were found first; empty where they could not be read."""
-        self._thread = threading.Thread(name="epochal-data", daemon=True)
+        self._looked, self._ending, self._compared = (threading.Event() for _ in range(3))
 
     def begin(self, find: Callable[[], Pinned | None]) -> None:
         def look() -> None:
             self._pinned = find()
             self._digest = self._now()
 
-        self._thread = _beside(self._run, look)
+        def watch() -> None:
+            self._attempt(look)
+            self._looked.set()
+            self._ending.wait()
+            self._attempt(self._compare)
+            self._compared.set()
+
+        threading.Thread(target=watch, name="epochal-data", daemon=True).start()
         self._run.on_finish.append(self._end)
+
+    def _attempt(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except Exception as error:
+            self._run.recorder.trouble("dataset", error)
 
     def _now(self) -> str:
         from epochal.datasets.pins import digest_now
@@ -159,8 +173,7 @@ class _Watch:
 
     def _end(self) -> None:
         killed = self._run.ending == "killed"  # whoever sent the signal will not wait for a scan
-        self._thread.join(0 if killed else _PATIENCE)
-        if self._thread.is_alive():
+        if not self._looked.wait(0 if killed else _PATIENCE):
             text = "the check of the data had not ended when the training did"
             if self._pinned is None:
                 self._run.pin(Pinned(dataset=self._dataset, state="unchecked", detail=text))
@@ -168,9 +181,8 @@ class _Watch:
             return
         if killed or not self._digest:
             return
-        last = _beside(self._run, self._compare)
-        last.join(_PATIENCE)
-        if last.is_alive():
+        self._ending.set()
+        if not self._compared.wait(_PATIENCE):
             self._run.notice("dataset-unchecked", "the data took too long to check at the end")
 
     def _compare(self) -> None:
@@ -189,18 +201,6 @@ class _Watch:
         text = f"the data of {pinned.dataset} {pinned.detail}"
         self._run.notice("dataset-changed", text)
         say(text)
-
-
-def _beside(run: Run, task: Callable[[], None]) -> threading.Thread:
-    def attempt() -> None:
-        try:
-            task()
-        except Exception as error:
-            run.recorder.trouble("dataset", error)
-
-    thread = threading.Thread(target=attempt, name="epochal-data", daemon=True)
-    thread.start()
-    return thread
 
 
 def _found(folder: Folder, dataset: str) -> Pinned:
