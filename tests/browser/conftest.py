@@ -70,6 +70,27 @@ def open_page(chromium):
     assert problems == []
 
 
+@pytest.fixture
+def violations():
+    """Return a function that tells what axe-core finds; the page was opened with `bypass_csp`."""
+    axe = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+    if not axe.is_file():
+        pytest.skip("axe-core is not installed: cd web && npm ci")
+
+    def violations(page):
+        page.add_script_tag(path=axe)
+        found = page.evaluate(
+            "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})"
+        )
+        return [
+            f"{violation['id']}: {node['target']} {node['failureSummary']}"
+            for violation in found["violations"]
+            for node in violation["nodes"][:3]
+        ]
+
+    return violations
+
+
 def _own(url):
     return url.startswith(("http://127.0.0.1:", "data:", "blob:"))
 

@@ -4,7 +4,7 @@ from epochal.decisions import decide
 from epochal.errors import InvalidInput, Refused
 from epochal.records import Artifact, Trashed
 from epochal.registry import aliases, history
-from epochal.registry.promote import promote
+from epochal.registry.promote import promote, promotions
 from epochal.store.store import Store
 
 
@@ -41,6 +41,24 @@ def test_without_a_decision_it_takes_a_reason(folder, record_run):
         done = promote(store, store.run(run), override="hot fix for line 2")
         assert done.override == "hot fix for line 2"
         assert "override: hot fix" in aliases(store, "pallets")["production"].reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "override"),
+    [("", ""), ("line 2 first", ""), ("", "hot fix"), ("line (2) first", "hot (fix) now")],
+)
+def test_promotions_tell_reason_override_and_decision(shipped, record_run, reason, override):
+    store, run = shipped
+    if override:
+        record_run("v2_undecided", config={"imgsz": 320})
+        store.refresh()
+        run = store.find_run("v2_undecided")
+    done = promote(store, run, "staging", reason=reason, override=override)
+    (found,) = promotions(store, "pallets")
+    assert (found.alias, found.run) == ("staging", run.id)
+    assert (found.reason, found.override) == (reason, override)
+    assert found.decision == done.decision
+    assert found.author
 
 
 def test_a_lost_decision_does_not_ship(shipped, rules, record_run):

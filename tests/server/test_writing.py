@@ -175,6 +175,28 @@ def test_only_what_ships_is_promoted(writable):
     assert rows[0]["aliases"] == ["production"]
 
 
+def test_promotions_are_listed_with_the_decision_behind_them(writable):
+    promote = {"run": writable.second, "alias": "staging", "reason": "line 2"}
+    send(writable, "PUT", "/promotions", **promote, override="a trial")
+    made = send(
+        writable,
+        "POST",
+        "/decisions",
+        candidate=writable.first,
+        baseline=None,
+        override="it is the first",
+    )
+    send(writable, "PUT", "/promotions", run=writable.first, alias="staging")
+    found = writable.client.get(f"{API}/promotions?project=pallets").json()
+    (current,) = found["current"]
+    assert (current["alias"], current["run"]["name"]) == ("staging", "v1_baseline")
+    assert (current["decision"], current["verdict"]) == (made["digest"], "ship")
+    assert [(p["run_id"], p["reason"], p["override"]) for p in found["history"]] == [
+        (writable.first, "", ""),
+        (writable.second, "line 2", "a trial"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

@@ -202,6 +202,8 @@ class CharterVersion(msgspec.Struct, frozen=True, kw_only=True):
     """Microseconds since the Unix epoch, UTC."""
     author: str
     reason: str
+    rules: dict[str, Any]
+    """As they are recorded; a newer version of Epochal may know more of them."""
     changes: tuple[str, ...]
     """One line for each rule that differs from the version before; from the defaults for 1."""
 
@@ -225,6 +227,7 @@ def history(store: Store, project: str) -> list[CharterVersion]:
                 t=governed.t,
                 author=body.author,
                 reason=body.reason,
+                rules=body.rules,
                 changes=changes,
             )
         )

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from epochal.decisions.decision import Decision, decisions, load_decision
 from epochal.decisions.evidence import final_weights
 from epochal.errors import InvalidInput, Refused
 from epochal.journal.author import author
-from epochal.registry.aliases import BASELINE, aliases, set_alias
+from epochal.registry.aliases import BASELINE, aliases, history, set_alias
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
 
-__all__ = ["PRODUCTION", "Promotion", "latest_decision", "promote", "shipping_decision"]
+__all__ = [
+    "PRODUCTION",
+    "Promoted",
+    "Promotion",
+    "latest_decision",
+    "promote",
+    "promotions",
+    "shipping_decision",
+]
 
 PRODUCTION = "production"
 
@@ -37,6 +47,45 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True):
     author: str
     changed: bool
     """False: the alias pointed at this run already, and nothing was recorded."""
+
+
+class Promoted(msgspec.Struct, frozen=True, kw_only=True):
+    """One time a name for deployment was pointed at a run, as the records have it."""
+
+    alias: str
+    run: str
+    t: int
+    """Microseconds since the Unix epoch, UTC."""
+    author: str
+    reason: str
+    """As it was given, without the ground."""
+    decision: str
+    """Id of the last decision on the run at that time; empty where nobody had decided."""
+    override: str
+    """Why it was promoted without a ``ship``; empty: it shipped."""
+
+
+def promotions(store: Store, project: str) -> list[Promoted]:
+    """Return all promotions of the project, oldest first; a name points where its last one does."""
+    made = decisions(store, project)
+    found = []
+    for change in history(store, project):
+        if change.alias == BASELINE:
+            continue
+        before = [one.id for one in made if one.candidate == change.run and one.t <= change.t]
+        reason, override = _read_ground(change.reason)
+        found.append(
+            Promoted(
+                alias=change.alias,
+                run=change.run,
+                t=change.t,
+                author=change.author,
+                reason=reason,
+                decision=before[-1] if before else "",
+                override=override,
+            )
+        )
+    return found
 
 
 def latest_decision(store: Store, run: RunDocument) -> Decision | None:
@@ -114,9 +163,7 @@ def promote(
     before = aliases(store, run.project).get(alias)
     changed = before is None or before.run != run.id
     if changed:
-        ground = f"override: {overridden}" if overridden else f"decision {_short(decision)}"
-        said = f"{reason.strip()} ({ground})" if reason.strip() else ground
-        set_alias(store, run.project, alias, run, said)
+        set_alias(store, run.project, alias, run, _with_ground(reason, decision, overridden))
     return Promotion(
         project=run.project,
         alias=alias,
@@ -132,5 +179,24 @@ def promote(
     )
 
 
-def _short(decision: Decision | None) -> str:
-    return decision.id[:12] if decision is not None else ""
+# The ground stands behind the reason, in brackets where there is one.
+_GROUND = re.compile(
+    r"(?:(?P<reason>.*) \()?(?P<ground>decision [0-9a-f]{12}|override: (?P<override>.*?))"
+    r"(?(reason)\))",
+    re.DOTALL,
+)
+
+
+def _with_ground(reason: str, decision: Decision | None, override: str) -> str:
+    ground = (
+        f"override: {override}" if override else f"decision {decision.id[:12]}" if decision else ""
+    )
+    return f"{reason.strip()} ({ground})" if reason.strip() else ground
+
+
+def _read_ground(said: str) -> tuple[str, str]:
+    """Return the reason and the override that `_with_ground` joined."""
+    found = _GROUND.fullmatch(said)
+    if found is None:
+        return said, ""
+    return found["reason"] or "", found["override"] or ""

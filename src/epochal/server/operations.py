@@ -192,6 +192,8 @@ OPERATIONS: tuple[Operation, ...] = (
          governance.BaselineView, common.ProjectQuery),
     _write("PUT", "/baseline", "set_baseline", "Compare against another run from now on",
            governance.BaselineEdit, governance.BaselineView),
+    _get("/promotions", "list_promotions", "What is deployed under which name, and was before",
+         governance.Promotions, common.ProjectQuery),
     _write("PUT", "/promotions", "promote_run", "Point a name at a run that ships",
            governance.PromotionEdit, Promotion),
     _get("/charter", "charter", "The rules in force, and their history",

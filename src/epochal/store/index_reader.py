@@ -149,7 +149,7 @@ class IndexReader:
         return {r for (r,) in self._db.rows(f"SELECT id FROM run WHERE 1{of_project}", parameters)}
 
     def run_numbers(self, project: str) -> dict[str, int]:
-        """Return each run's number in its project: 1 is the first that was started, trash included.
+        """Return each run's number in its project by start, from 1; those in the trash count.
 
         It changes only where an earlier run is brought in, or purged.
         """

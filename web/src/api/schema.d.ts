@@ -693,7 +693,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** What is deployed under which name, and was before */
+        get: operations["list_promotions"];
         /** Point a name at a run that ships */
         put: operations["promote_run"];
         post?: never;
@@ -2119,6 +2120,21 @@ export interface components {
             metric: string;
         };
         /**
+         * PromotedRun
+         * @description A name was pointed at a run, at one time.
+         */
+        PromotedRun: {
+            alias: string;
+            run: components["schemas"]["RunRef"] | null;
+            run_id: string;
+            t: number;
+            author: string;
+            reason: string;
+            override: string;
+            decision: string;
+            verdict: string;
+        };
+        /**
          * Promotion
          * @description A run was promoted.
          */
@@ -2144,6 +2160,14 @@ export interface components {
             alias?: string;
             reason?: string;
             override?: string;
+        };
+        /**
+         * Promotions
+         * @description What the project's names for deployment point at, and pointed at before.
+         */
+        Promotions: {
+            current: components["schemas"]["PromotedRun"][];
+            history: components["schemas"]["PromotedRun"][];
         };
         /**
          * Reach
@@ -3932,6 +3956,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BaselineView"];
+                };
+            };
+            /** @description Why the request was not answered */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_promotions: {
+        parameters: {
+            query: {
+                project: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is deployed under which name, and was before */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promotions"];
                 };
             };
             /** @description Why the request was not answered */

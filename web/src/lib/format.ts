@@ -79,6 +79,11 @@ export function moment(t: number | null | undefined): string {
   return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${two(d.getHours())}:${two(d.getMinutes())}`;
 }
 
+/** A person by name; the address that git gives stands in the title. */
+export function person(author: string): string {
+  return short(author.replace(/\s*<[^<>]*>\s*$/, "") || author, 60);
+}
+
 export function bytes(size: number | null | undefined): string {
   if (size === null || size === undefined) return NONE;
   const units = ["B", "kB", "MB", "GB", "TB"];

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from epochal.decisions.charter import (
-    Charter,
     charter_differences,
     charter_for_decision,
     in_force,
 )
+from epochal.decisions.charter import history as charter_history
 from epochal.decisions.charter_file import read_toml
 from epochal.decisions.deciding import decide as ask_gates
 from epochal.decisions.decision import Decision, Made, load_decision
@@ -27,10 +27,9 @@ from epochal.decisions.ledger import LookView
 from epochal.decisions.ledger_report import TestSet, report, verify
 from epochal.decisions.page import to_html
 from epochal.errors import EpochalError, NotFound
-from epochal.records import CharterChanged
 from epochal.registry.aliases import BASELINE, history
 from epochal.registry.aliases import set_baseline as point_baseline
-from epochal.registry.promote import Promotion, promote
+from epochal.registry.promote import Promoted, Promotion, promote, promotions
 from epochal.server.answering import Payload
 from epochal.server.context import Context
 from epochal.server.schema.common import AnyProjectQuery, ProjectQuery, RunRef
@@ -38,7 +37,6 @@ from epochal.server.schema.governance import (
     BaselineChange,
     BaselineEdit,
     BaselineView,
-    CharterVersion,
     CharterView,
     DecisionQuery,
     DecisionRow,
@@ -49,7 +47,9 @@ from epochal.server.schema.governance import (
     LedgerSet,
     LedgerView,
     LookRow,
+    PromotedRun,
     PromotionEdit,
+    Promotions,
 )
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "decision_markdown",
     "decisions",
     "ledger",
+    "list_promotions",
     "promote_run",
     "set_baseline",
 ]
@@ -92,6 +93,31 @@ def set_baseline(context: Context, body: BaselineEdit) -> BaselineView:
         point_baseline(context.store, body.project, document, body.reason)
         context.service.poke()
     return baseline(context, ProjectQuery(project=body.project))
+
+
+def list_promotions(context: Context, query: ProjectQuery) -> Promotions:
+    """Return what the project's names for deployment point at, and pointed at before."""
+    made = {one.id: one.verdict for one in made_decisions(context.store, query.project)}
+    history = promotions(context.store, query.project)
+    latest = {one.alias: one for one in history}
+    return Promotions(
+        current=[_promoted(context, latest[alias], made) for alias in sorted(latest)],
+        history=[_promoted(context, one, made) for one in reversed(history)],
+    )
+
+
+def _promoted(context: Context, one: Promoted, made: dict[str, str]) -> PromotedRun:
+    return PromotedRun(
+        alias=one.alias,
+        run=context.ref_of(one.run),
+        run_id=one.run,
+        t=one.t,
+        author=one.author,
+        reason=one.reason,
+        override=one.override,
+        decision=one.decision,
+        verdict=made.get(one.decision, ""),
+    )
 
 
 def promote_run(context: Context, body: PromotionEdit) -> Promotion:
@@ -126,43 +152,12 @@ def charter(context: Context, query: ProjectQuery) -> CharterView:
     return CharterView(
         charter=rules,
         version=version,
-        history=_versions(context, query.project)[::-1],
+        history=charter_history(context.store, query.project)[::-1],
         file=file,
         proposed=proposed,
         differences=list(charter_differences(rules, proposed)) if proposed is not None else [],
         problem=problem,
     )
-
-
-def _versions(context: Context, project: str) -> list[CharterVersion]:
-    found = []
-    before: Charter | None = None
-    for governed in context.store.governance("charter"):
-        body = governed.body
-        if not isinstance(body, CharterChanged) or body.project != project:
-            continue
-        try:
-            rules = msgspec.convert({**body.rules, "project": project}, Charter)
-        except msgspec.ValidationError:
-            rules = None  # of a newer version: shown as it stands
-        changes = charter_differences(before, rules) if before is not None and rules else ()
-        found.append(
-            CharterVersion(
-                version=body.version,
-                t=governed.t,
-                author=body.author,
-                reason=body.reason,
-                rules=body.rules,
-                changes=[_as_history(line) for line in changes],
-            )
-        )
-        before = rules or before
-    return found
-
-
-def _as_history(line: str) -> str:
-    """Return a difference as it is told afterwards, when the proposal is what came into force."""
-    return line.replace(" is in force, ", " → ").removesuffix(" is proposed")
 
 
 # --- ledger -------------------------------------------------------------------------------------

@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from epochal.decisions.charter import Charter
+from epochal.decisions.charter import Charter, CharterVersion
 from epochal.server.schema.common import Reason, RunId, RunRef
 
 __all__ = [
     "BaselineChange",
     "BaselineEdit",
     "BaselineView",
-    "CharterVersion",
     "CharterView",
     "DecisionQuery",
     "DecisionRow",
@@ -25,7 +24,9 @@ __all__ = [
     "LedgerSet",
     "LedgerView",
     "LookRow",
+    "PromotedRun",
     "PromotionEdit",
+    "Promotions",
 ]
 
 
@@ -56,6 +57,33 @@ class BaselineEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     reason: Reason = ""
 
 
+class PromotedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A name was pointed at a run, at one time."""
+
+    alias: str
+    run: RunRef | None
+    """None where the run is no longer in this workspace."""
+    run_id: str
+    t: int
+    author: str
+    reason: str
+    override: str
+    """Why it was promoted without a decision to ship; empty: a decision let it."""
+    decision: str
+    """Digest of the decision on the run that was the last one then; empty: nobody had decided."""
+    verdict: str
+    """What that decision says; empty without one."""
+
+
+class Promotions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the project's names for deployment point at, and pointed at before."""
+
+    current: list[PromotedRun]
+    """One a name, by name."""
+    history: list[PromotedRun]
+    """Newest first."""
+
+
 class PromotionEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Point a name of the project at a run that a decision lets ship."""
 
@@ -64,18 +92,6 @@ class PromotionEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reason: Reason = ""
     override: Reason = ""
     """Why it is promoted without a decision to ship."""
-
-
-class CharterVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of the rules."""
-
-    version: int
-    t: int
-    author: str
-    reason: str
-    rules: dict[str, Any]
-    changes: list[str]
-    """One line for each rule that it changed."""
 
 
 class CharterView(msgspec.Struct, frozen=True, kw_only=True):
