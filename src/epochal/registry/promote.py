@@ -66,7 +66,7 @@ class Promoted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def promotions(store: Store, project: str) -> list[Promoted]:
-    """Return all promotions of the project, oldest first; a name points where its last one does."""
+    """Return all promotions of the project, oldest first; the last of a name counts."""
     made = decisions(store, project)
     found = []
     for change in history(store, project):
