@@ -60,6 +60,10 @@ model.train(**ARGUMENTS)
     run = yolo.the_run()
     with yolo.store() as store:
         assert store.status(run) == "killed"
+    assert not run.evaluations
+    yolo.run("-m", "epochal", "evaluate", run.name)  # what it had saved can still be measured
+    (measured, *_) = yolo.the_run().evaluations
+    assert measured.body.weights == yolo.the_run().artifacts["weights/best.pt"].body.digest
     first_config = run.config
     last = yolo.folder / "runs/detect/train/weights/last.pt"
     yolo.run(*yolo.launch("detect", "train", "resume=True", f"model={last}"))

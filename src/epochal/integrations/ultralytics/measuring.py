@@ -25,6 +25,7 @@ from epochal.store.store import Store
 __all__ = ["measure"]
 
 _WEIGHTS = ("weights/best.pt", "weights/last.pt")
+_LATE = 5_000_000  # microseconds: a trainer saves an epoch's weights after its numbers
 # What makes two evaluations comparable, or belongs to the model as it was trained.
 _KEPT = (
     *("imgsz", "batch", "workers", "single_cls", "classes"),
@@ -93,12 +94,14 @@ def measure(
 
 def _weights(store: Store, run: RunDocument, temporary: Path) -> Path:
     """Return the best weights: the trainer's file if it is still the same, else its copy."""
+    if not any(key in run.artifacts for key in _WEIGHTS):
+        run = _take_left_weights(store, run)
     for key in _WEIGHTS:
         artifact = run.artifacts[key].body if key in run.artifacts else None
         if not isinstance(artifact, Artifact):
             continue
         digest = artifact.digest
-        file = Path(str(run.effective.get("save_dir", ""))) / key
+        file = _saved(run, key)
         if file.is_file() and digest_of_file(file) == digest:
             return file
         restored = temporary / Path(key).name
@@ -108,6 +111,26 @@ def _weights(store: Store, run: RunDocument, temporary: Path) -> Path:
         f"{run.name} has no weights that can be measured here",
         "give what its model found: `epochal evaluate RUN --ground-truth GT --predictions PRED`",
     )
+
+
+def _take_left_weights(store: Store, run: RunDocument) -> RunDocument:
+    """Record the weights that a training left which ended before it could record them.
+
+    Only what was written while it ran: its folder may have been used again since.
+    """
+    if store.status(run) == "running":
+        return run
+    for key in _WEIGHTS:
+        file = _saved(run, key)
+        if file.is_file() and run.created <= file.stat().st_mtime * 1e6 <= run.last_t + _LATE:
+            digest = store.blobs.put_file(file)
+            size = file.stat().st_size
+            store.record(Artifact(key=key, digest=digest, size=size, role="weights"), run.id)
+    return store.run(run.id)
+
+
+def _saved(run: RunDocument, key: str) -> Path:
+    return Path(str(run.effective.get("save_dir", ""))) / key
 
 
 def _data(store: Store, run: RunDocument, given: str | None) -> Path:
