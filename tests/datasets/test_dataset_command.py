@@ -192,3 +192,49 @@ def test_a_tag_that_is_killed_is_there_as_a_whole_or_not_at_all(folder, workspac
         assert data("verify", f"{record['name']}@{record['tag']}")["snapshot"] == "intact"
     called("tag", folder.yaml, "big@v1", "--snapshot")
     assert data("verify", "big@v1")["snapshot"] == "intact"
+
+
+def narrow_and_wide(monkeypatch, *words, code=0):
+    said = []
+    for columns in ("60", "120"):
+        monkeypatch.setenv("COLUMNS", columns)
+        said.append(called(*words, code=code))
+        # the last two lines of an error are for copying, and not broken
+        lines = said[-1].splitlines()[: -2 if code else None]
+        assert max(map(len, lines)) <= int(columns)
+    return said
+
+
+def test_what_cannot_be_part_of_a_version_is_said_first(folder, monkeypatch):
+    folder.label("train", "001").write_text("9 9 9\n")
+    folder.image("train", "gone").symlink_to("nowhere")
+    narrow, wide = narrow_and_wide(monkeypatch, "tag", folder.yaml, "pallets@v1", code=2)
+    assert "fatal images/train/gone.jpg\n  cannot be read (No such file or directory)\n" in narrow
+    assert "1 fatal problem, 1 error" in wide
+    for said in narrow, wide:
+        assert said.index("gone.jpg") < said.index("001.txt")
+        assert f"error: {folder.image('train', 'gone')}: cannot be read" in said
+        assert "--allow-label-errors" not in said
+
+
+def test_leaks_whose_places_are_long_have_a_line_for_each(folder, monkeypatch):
+    name = "a_name_that_is_rather_long_" * 2
+    folder.add("train", name, None, b"one image")
+    folder.add("val", name, None, b"one image")
+    narrow, _ = narrow_and_wide(monkeypatch, "leakage", folder.yaml)
+    assert [line[:20].rstrip() for line in narrow.splitlines() if "images/" in line] == [
+        "  train  images/trai",
+        "= val    images/val/",
+    ]
+    folder.image("val", name).rename(folder.image("val", "b"))
+    folder.image("train", name).rename(folder.image("train", "a"))
+    narrow, _ = narrow_and_wide(monkeypatch, "leakage", folder.yaml)
+    assert "  train: images/train/a.jpg  =  val: images/val/b.jpg" in narrow
+
+
+def test_status_of_a_copy_names_the_copy(folder, make_folder):
+    called("tag", folder.yaml, "pallets@v1")
+    copy = make_folder("copy")
+    said = "".join(called("status", copy.yaml).split())
+    assert str(copy.yaml) in said
+    assert str(folder.yaml) not in said

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from epochal import records
-from epochal.datasets import check_pin, find_version, parse_ref, tag
+from epochal.datasets import check_pin, find_version, parse_ref, save_manifest, tag
 from epochal.errors import InvalidInput, Refused
 
 
@@ -94,15 +94,25 @@ def test_a_record_with_very_many_classes_is_still_one_line(folder):
         tag(folder.yaml, "pallets@v1", "m" * 8_001, existing={})
 
 
-def test_a_training_checks_its_pin(folder):
+def test_a_training_checks_its_pin(folder, tmp_path):
     manifest, record, _, found = tag(folder.yaml, "pallets@v1", existing={})
-    state, detail, checked = check_pin(folder.yaml, manifest, found.cache)
+    kept = save_manifest(tmp_path / "datasets", manifest)
+    version = kept.parent, manifest.digest
+    state, detail, checked = check_pin(folder.yaml, *version, found.cache)
     assert (state, detail) == ("verified", "")
     folder.add("train", "new", None)
-    state, detail, _ = check_pin(folder.yaml, manifest, checked.cache)
+    state, detail, _ = check_pin(folder.yaml, *version, checked.cache)
     assert (state, detail) == ("drifted", "+1 image in train")
+    folder.image("train", "gone").symlink_to("nowhere")
+    unreadable = folder.image("train", "gone")
+    _, detail, _ = check_pin(folder.yaml, *version, checked.cache)
+    assert detail == f"+1 image in train; 1 file cannot be read: {unreadable}"
+    kept.unlink()
+    state, detail, _ = check_pin(folder.yaml, *version, checked.cache)
+    assert state == "drifted"
+    assert "no manifest" in detail
     folder.yaml.unlink()
-    state, detail, nothing = check_pin(folder.yaml, manifest)
+    state, detail, nothing = check_pin(folder.yaml, *version)
     assert state == "unchecked"
     assert "does not exist" in detail
     assert nothing is None

@@ -84,6 +84,7 @@ def tag_command(
     import msgspec
 
     from epochal.cli import dataset_page
+    from epochal.cli.dataset_problems_page import print_problems
     from epochal.datasets import (
         leakage,
         make_snapshot,
@@ -93,6 +94,7 @@ def tag_command(
         tagged_versions,
         undecodable,
     )
+    from epochal.datasets.problems import refuse
     from epochal.journal.author import author
 
     parse_ref(ref)
@@ -107,7 +109,8 @@ def tag_command(
             broken = undecodable(found, progress=advance)
         found = msgspec.structs.replace(found, problems=(*found.problems, *broken))
     if not as_json:
-        dataset_page.print_problems(found, stderr=True)
+        print_problems(found, stderr=True)
+    refuse(found.problems, "fatal")
     ignored = sum(entry.malformed for entry in found.manifest.entries)
     if ignored and not allow_label_errors:
         refused = "1 image has" if ignored == 1 else f"{ignored} images have"
@@ -243,7 +246,7 @@ def status_command(ref: str, *, workspace: Path | None, as_json: bool) -> None:
         return
     from epochal.cli.dataset_page import print_status
 
-    print_status(found, tagged)
+    print_status(found, tagged, "" if ref in tagged else ref)
 
 
 def _newest(tagged: dict[str, DatasetTagged]) -> list[DatasetTagged]:
@@ -275,14 +278,12 @@ def diff_command(
 
 
 def _difference(folder: Folder, old: str, new: str) -> Difference:
-    from epochal.datasets import difference, tagged_versions, version_difference
+    from epochal.datasets import tagged_versions, version_difference
 
     tagged = tagged_versions(folder)
     before = _side(folder, old, tagged)
     after = _side(folder, new, tagged) if new else _working(folder, before)
-    if isinstance(before, str) and isinstance(after, str):
-        return version_difference(folder.datasets, before, after)
-    return difference(_manifest(folder, before), _manifest(folder, after))
+    return version_difference(folder.datasets, before, after)
 
 
 def _side(folder: Folder, text: str, tagged: dict[str, DatasetTagged]) -> str | Manifest:
@@ -308,12 +309,6 @@ def _working(folder: Folder, version: str | Manifest) -> Manifest:
             f"where OLD was tagged there is nothing now: {path or 'a path'}", "name NEW as well"
         )
     return scan_data(folder, Path(path)).manifest
-
-
-def _manifest(folder: Folder, side: str | Manifest) -> Manifest:
-    from epochal.datasets import load_manifest
-
-    return load_manifest(folder.datasets, side) if isinstance(side, str) else side
 
 
 for _command in (verify_command, leakage_command, restore_command, export_command, gc_command):

@@ -41,12 +41,14 @@ def verify_command(ref: str, path: Path | None, *, workspace: Path | None, as_js
 
     store = open_store(workspace)
     folder, version = store.folder, find_version(store, ref)
-    manifest = load_manifest(folder.datasets, version.digest)
+    load_manifest(folder.datasets, version.digest)  # damage in it is found even if nothing differs
     place = path or Path(version.path)
     state, detail = "unchecked", f"{place} is not on this machine"
     if place.exists():
         with progress("reading the data") as advance:
-            found = check_pin(place, manifest, progress=advance, images=version.images)
+            found = check_pin(
+                place, folder.datasets, version.digest, progress=advance, images=version.images
+            )
         state, detail = found.state, found.detail
     damaged: list[str] = []
     has_snapshot = snapshot_path(folder.datasets, version.digest).exists()
@@ -100,7 +102,7 @@ def leakage_command(ref: str, *, pixels: bool, workspace: Path | None, as_json: 
     if as_json:
         print_json(leaks)
         return
-    from epochal.cli.dataset_page import print_leaks
+    from epochal.cli.dataset_problems_page import print_leaks
 
     print_leaks(leaks, pixels=pixels)
 

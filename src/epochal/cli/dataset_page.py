@@ -12,9 +12,10 @@ from rich.text import Text
 
 from epochal.cli.common import age, console
 from epochal.datasets.leaks import summarize_leaks
+from epochal.datasets.problems import printable
 
 if TYPE_CHECKING:
-    from epochal.datasets import Content, Difference, Leak, ManifestEntry, Scan, SplitStatistics
+    from epochal.datasets import Content, Difference, Leak, ManifestEntry, SplitStatistics
     from epochal.datasets.snapshots import SnapshotHeader
     from epochal.datasets.statistics import Histogram
     from epochal.datasets.versions import Tagging
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "print_difference",
-    "print_leaks",
     "print_list",
-    "print_problems",
     "print_status",
     "print_tagged",
     "print_verified",
@@ -39,7 +38,6 @@ _ROWS = 20
 _AREAS = ("below 32² pixels", "to 96²", "larger")
 _BARS = " ▁▂▃▄▅▆▇█"
 _STATES = {"verified": "green", "drifted": "bold red", "untagged": "yellow", "unchecked": "yellow"}
-_SEVERITIES = {"fatal": "bold red", "error": "red", "warning": "yellow"}
 
 
 def size_text(size: int) -> str:
@@ -58,39 +56,6 @@ def _table(*titles: str, right: Iterable[int] = ()) -> Table:
     for i, title in enumerate(titles):
         table.add_column(title, justify="right" if i in numbers else "left", overflow="fold")
     return table
-
-
-def print_problems(scan: Scan, *, stderr: bool = False) -> None:
-    """Print what is wrong with the data, one row a problem, worst first."""
-    out = console(stderr=stderr)
-    order = list(_SEVERITIES)
-    problems = sorted(scan.problems, key=lambda p: order.index(p.severity))
-    if problems:
-        table = _table("", "where", "problem", "remedy")
-        for problem in problems[:_ROWS]:
-            table.add_row(
-                Text(problem.severity, style=_SEVERITIES[problem.severity]),
-                Text(_near(problem.place, scan.data.root)),
-                Text(problem.problem),
-                Text(problem.remedy, style="dim"),
-            )
-        out.print(table)
-        counts = Counter(problem.severity for problem in problems)
-        said = ", ".join(
-            f"{n} {severity}{'' if n == 1 else 's'}" for severity, n in counts.items()
-        )
-        more = f", {_ROWS} shown; --json has all" if len(problems) > _ROWS else ""
-        out.print(Text(f"{said}{more}", style="dim"))
-    if scan.orphan_labels:
-        n = len(scan.orphan_labels)
-        first = _near(scan.orphan_labels[0], scan.data.root)
-        files = f"1 label file has no image: {first}" if n == 1 else ""
-        said = files or f"{n} label files have no image, the first is {first}"
-        out.print(Text(f"note: {said}", style="yellow"))
-
-
-def _near(file: str, root: str) -> str:
-    return file.removeprefix(f"{root.rstrip('/')}/")
 
 
 def print_tagged(done: Tagging, leaks: Sequence[Leak], snapshot: SnapshotHeader | None) -> None:
@@ -231,13 +196,15 @@ def _bars(histogram: Histogram) -> str:
     return "".join(_BARS[-(-c * (len(_BARS) - 1) // most)] for c in histogram.counts)
 
 
-def print_status(found: Sequence[Pinned], tagged: dict[str, DatasetTagged]) -> None:
-    """Print whether the data is what was tagged."""
+def print_status(
+    found: Sequence[Pinned], tagged: dict[str, DatasetTagged], place: str = ""
+) -> None:
+    """Print whether the data is what was tagged: at `place`, by default where that was."""
     out = console()
     table = _table("dataset", "state", "")
     for pin in found:
         version = tagged.get(pin.dataset)
-        detail = pin.detail or (version.path if version else "")
+        detail = pin.detail or place or (version.path if version else "")
         table.add_row(
             Text(pin.dataset, style="bold"),
             Text(pin.state, style=_STATES[pin.state]),
@@ -318,19 +285,15 @@ def _print_files(difference: Difference, *, all_of_them: bool) -> None:
 
 
 def _file_line(mark: str, style: str, entry: ManifestEntry) -> Text:
-    return Text.assemble((f"{mark} ", style), (f"{entry.split:<6}", "dim"), _shown(entry.path))
+    return Text.assemble((f"{mark} ", style), (f"{entry.split:<6}", "dim"), printable(entry.path))
 
 
 def _pair_line(mark: str, before: ManifestEntry, after: ManifestEntry) -> Text:
     return Text.assemble(
         (f"{mark} ", "cyan"),
         (f"{after.split:<6}", "dim"),
-        f"{_shown(before.path)} -> {_shown(after.path)}",
+        f"{printable(before.path)} -> {printable(after.path)}",
     )
-
-
-def _shown(path: str) -> str:
-    return path if path.isprintable() else repr(path)[1:-1]
 
 
 def print_verified(
@@ -362,19 +325,3 @@ def print_verified(
     out.print(Text.assemble("snapshot: ", word))
     for line in damaged[:_ROWS]:
         out.print(Text(f"  {line}"))
-
-
-def print_leaks(leaks: Sequence[Leak], *, pixels: bool) -> None:
-    """Print the images that are in more than one split."""
-    out = console()
-    if not leaks:
-        how = "by their pixels" if pixels else "byte for byte; --pixels looks deeper"
-        out.print(f"no image is in two splits, {how}")
-        return
-    out.print(Text(summarize_leaks(leaks), style="bold red"))
-    for leak in leaks[: 2 * _ROWS]:
-        out.print(
-            Text("  " + "  =  ".join(f"{split}: {_shown(path)}" for split, path in leak.places))
-        )
-    if len(leaks) > 2 * _ROWS:
-        out.print(Text(f"and {len(leaks) - 2 * _ROWS} more: --json", style="dim"))

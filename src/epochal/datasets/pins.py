@@ -8,7 +8,7 @@ import msgspec
 
 from epochal.datasets.cache import ScanCache, cache_path
 from epochal.datasets.scanning import Scan, scan
-from epochal.datasets.versions import check_pin, find_version, load_manifest, save_manifest, tag
+from epochal.datasets.versions import check_pin, find_version, save_manifest, tag
 from epochal.errors import EpochalError, InvalidInput, NotFound, Refused
 from epochal.journal.author import author
 from epochal.journal.folder import Folder
@@ -151,12 +151,14 @@ def _check(folder: Folder, version: DatasetTagged, data_yaml: str) -> tuple[Pinn
     if not data_yaml or not Path(data_yaml).exists():
         detail = f"{data_yaml or 'the data'} is not on this machine"
         return Pinned(dataset=ref, digest=version.digest, detail=detail), None
-    try:
-        manifest = load_manifest(folder.datasets, version.digest)
-    except EpochalError as error:
-        return Pinned(dataset=ref, digest=version.digest, detail=str(error)), None
     cache = cache_path(folder.datasets, data_yaml)
-    checked = check_pin(data_yaml, manifest, ScanCache.load(cache), images=version.images)
+    checked = check_pin(
+        data_yaml,
+        folder.datasets,
+        version.digest,
+        ScanCache.load(cache),
+        images=version.images,
+    )
     if checked.scan is not None:
         _keep(checked.scan.cache, cache)
     detail = checked.detail[:2000]

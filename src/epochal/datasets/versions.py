@@ -10,11 +10,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
-from epochal.datasets.differences import Difference, difference, stream_difference
+from epochal.datasets.differences import Difference, stream_difference
 from epochal.datasets.manifest import Manifest, read_manifest, write_manifest
 from epochal.datasets.problems import printable, refuse
 from epochal.datasets.scanning import Scan, scan
-from epochal.errors import Ambiguous, InvalidInput, NotFound, Refused
+from epochal.errors import Ambiguous, EpochalError, InvalidInput, NotFound, Refused
 from epochal.records import DatasetTagged
 
 if TYPE_CHECKING:
@@ -250,8 +250,10 @@ def load_manifest(datasets_folder: Path, digest: str) -> Manifest:
         return Manifest(header, entries)
 
 
-def version_difference(datasets_folder: Path, old: str, new: str) -> Difference:
-    """Compare two stored versions by their digests, in memory for what differs alone.
+def version_difference(
+    datasets_folder: Path, old: str | Manifest, new: str | Manifest
+) -> Difference:
+    """Compare two versions; of stored ones, given by their digests, only what differs is held.
 
     Raises
     ------
@@ -259,11 +261,13 @@ def version_difference(datasets_folder: Path, old: str, new: str) -> Difference:
         As `load_manifest`.
     """
     with ExitStack() as stack:
-        sides = [
-            read_manifest(stack.enter_context(_open_manifest(datasets_folder, digest)), digest)
-            for digest in (old, new)
-        ]
-        return stream_difference(*sides)
+        before, after = (
+            (side.header, side.entries)
+            if isinstance(side, Manifest)
+            else read_manifest(stack.enter_context(_open_manifest(datasets_folder, side)), side)
+            for side in (old, new)
+        )
+        return stream_difference(before, after)
 
 
 def _open_manifest(datasets_folder: Path, digest: str) -> BinaryIO:
@@ -288,7 +292,8 @@ class PinCheck(NamedTuple):
 
 def check_pin(
     path: str | os.PathLike[str],
-    manifest: Manifest,
+    datasets_folder: Path,
+    digest: str,
     cache: ScanCache | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
@@ -300,6 +305,8 @@ def check_pin(
 
     Parameters
     ----------
+    digest
+        Of the version, whose manifest is in `datasets_folder`; it is read if the data differs.
     cache
         Of an earlier scan; without one every byte is read.
     progress, images
@@ -309,6 +316,14 @@ def check_pin(
         found = scan(path, previous=cache, progress=progress, images=images)
     except InvalidInput as error:
         return PinCheck("unchecked", str(error), None)
-    if found.manifest.digest == manifest.digest:
+    if found.manifest.digest == digest:
         return PinCheck("verified", "", found)
-    return PinCheck("drifted", difference(manifest, found.manifest).summary(), found)
+    try:
+        detail = version_difference(datasets_folder, digest, found.manifest).summary()
+    except EpochalError as error:
+        return PinCheck("drifted", f"it is another version: {error}", found)
+    unreadable = [problem for problem in found.problems if problem.severity == "fatal"]
+    if unreadable:
+        files = "1 file" if len(unreadable) == 1 else f"{len(unreadable)} files"
+        detail += f"; {files} cannot be read: {unreadable[0].place}"
+    return PinCheck("drifted", detail, found)
