@@ -173,6 +173,7 @@ def test_a_resumed_training_is_the_next_attempt(client: TestClient, workspace: F
     answer = say(client, resumed)
     assert answer["modelId"] == model
     assert answer["runId"].endswith("-2")
+    assert answer["modelSlug"] == model  # the end of the link that older releases print
     epoch = next(s["body"] for s in SENT if s["body"].get("event") == "epoch_end")
     say(client, epoch | {"modelId": model})
     run = the_run(workspace)

@@ -33,11 +33,32 @@ def client(static):
 
 
 def test_every_address_of_the_page_is_the_page(client):
-    for path in ("/", "/runs", "/compare?runs=a", "/some/deep/link"):
+    for path in ("/", "/runs", "/compare?runs=a"):
         answer = client.get(path, headers={"accept-encoding": "identity"})
         assert (answer.status_code, answer.text) == (200, INDEX)
         assert answer.headers["cache-control"] == "no-cache"
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("deeper", "page"),
+    [
+        (f"/pallets/{'0a' * 16}", f"/run?id={'0a' * 16}"),  # what Ultralytics prints
+        (f"/me/pallets/{'0a' * 16}", f"/run?id={'0a' * 16}"),
+        ("/some/deep/runs", "/runs"),
+        ("/runs/", "/runs"),
+        ("/a//evil.example", None),
+        ("/a/%2f%2fevil", "/evil"),
+    ],
+)
+def test_a_deeper_address_leads_to_the_page_that_it_means(client, deeper, page):
+    answer = client.get(deeper, follow_redirects=False)
+    if page is None:
+        assert answer.status_code == 404
+        return
+    assert answer.status_code == 302
+    assert answer.headers["location"].startswith("../")
+    assert str(answer.next_request.url) == f"http://testserver{page}"
 
 
 def test_assets_are_kept_for_ever_and_typed(client):

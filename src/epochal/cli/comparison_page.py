@@ -233,7 +233,8 @@ def _print_changes(out: Console, comparison: Comparison) -> None:
 def _print_split(
     out: Console, table: SplitTable, charter: Charter, letters: list[str], classes: int
 ) -> None:
-    _heading(out, f"On {table.split}", f"{table.images} images, {table.evaluator}")
+    counted = f"{table.images} images, " if table.images else ""  # not every client says
+    _heading(out, f"On {table.split}", counted + table.evaluator)
     for condition in table.conditions:
         out.print(Text(f"measured with {condition}", style="dim"))
     if table.not_comparable:

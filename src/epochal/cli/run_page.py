@@ -214,7 +214,8 @@ def _print_measured(out: Console, run: RunDocument) -> None:
             where.append(
                 f"  {numbers or 'numbers not shown: `epochal decide` tells the verdict'}  "
             )
-            where.append(f"{body.images} images, {body.evaluator}", style="dim")
+            counted = f"{body.images} images, " if body.images else ""  # not every client says
+            where.append(counted + body.evaluator, style="dim")
             out.print(where)
     latencies = [s.body for s in run.latencies if isinstance(s.body, Latency)]
     if latencies:

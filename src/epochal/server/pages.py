@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from epochal.server.compression import compress, encoding_for
 from epochal.server.problems import problem
@@ -17,6 +19,7 @@ __all__ = ["STATIC", "Pages"]
 STATIC = Path(__file__).with_name("static")
 """Where packaging puts the built page."""
 
+_RUN = re.compile("[0-9a-f]{32}")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -60,6 +63,8 @@ class Pages:
         if found is None:
             if path.startswith("assets/") or "." in path.rpartition("/")[2]:
                 return problem(404, "not-found", "there is nothing here")
+            if "/" in path:
+                return RedirectResponse(_page_of(path), 302)
             path = "index.html"
             found = self._files.get(path)
         if found is None:
@@ -91,6 +96,17 @@ class Pages:
             for path in (self._folder.rglob("*") if built else ())
             if path.is_file() and path.suffix != ".map"
         }
+
+
+def _page_of(path: str) -> str:
+    """Return the page that a deeper address means, relative to it.
+
+    Ultralytics prints ``project/model``, and the model's name here is the run's id. Pages are one
+    segment deep: below that they would look for their parts in the wrong place.
+    """
+    last = path.rstrip("/").rpartition("/")[2]
+    page = f"run?id={last}" if _RUN.fullmatch(last) else quote(last)
+    return "../" * path.count("/") + page
 
 
 def _read(path: Path) -> _File:
