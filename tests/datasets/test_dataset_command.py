@@ -238,3 +238,13 @@ def test_status_of_a_copy_names_the_copy(folder, make_folder):
     said = "".join(called("status", copy.yaml).split())
     assert str(copy.yaml) in said
     assert str(folder.yaml) not in said
+
+
+def test_layout_that_was_named_is_remembered(folder):
+    called("tag", folder.root, "raw@v1", "--layout", "files")
+    assert data("status", "raw@v1")[0]["state"] == "verified"
+    assert data("verify", "raw@v1")["state"] == "verified"
+    assert data("diff", "raw@v1")["added"] == []
+    folder.label("train", "001").write_text("0 0.1 0.1 0.1 0.1\n")
+    (row,) = data("status", "raw@v1")
+    assert row["detail"] == "1 image changed in all"

@@ -184,3 +184,47 @@ def test_empty_images_are_rows(folder):
     (problem,) = scan(folder.yaml).problems
     assert problem.file.endswith("images/val/000.jpg")
     assert (problem.severity, "empty" in problem.problem) == ("error", True)
+
+
+def coco_file(file, image, box=(1, 2, 3, 4)):
+    """Write an annotation file of one image, which lies at `image` below the file's folder."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    said = {
+        "images": [{"id": 1, "file_name": image.name}],
+        "categories": [{"id": 1, "name": "pallet"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": box}],
+    }
+    file.write_text(json.dumps(said))
+    image.parent.mkdir(parents=True, exist_ok=True)
+    image.write_bytes(image.as_posix().encode())
+
+
+def splits_of(place):
+    assert layout_of(place) == "coco"
+    return {name: split.objects for name, split in scan(place).manifest.splits.items()}
+
+
+def test_root_of_coco_as_it_is_downloaded(tmp_path):
+    for split in ("train2017", "val2017"):
+        coco_file(tmp_path / f"annotations/instances_{split}.json", tmp_path / split / "0.jpg")
+        (tmp_path / f"annotations/captions_{split}.json").write_text("{}")
+    assert splits_of(tmp_path) == splits_of(tmp_path / "annotations") == {"train": 1, "val": 1}
+    assert [e.path for e in scan(tmp_path).manifest.entries] == [
+        "train2017/0.jpg",
+        "val2017/0.jpg",
+    ]
+
+
+def test_coco_with_a_file_beside_the_images_of_each_split(tmp_path):
+    for split in ("train", "valid"):
+        coco_file(tmp_path / split / "_annotations.coco.json", tmp_path / split / "0.jpg")
+    assert splits_of(tmp_path) == {"train": 1, "val": 1}
+    assert splits_of(tmp_path / "train") == {"all": 1}
+
+
+def test_json_that_is_not_called_like_coco_is_a_file_among_images(tmp_path):
+    (tmp_path / "0.jpg").write_bytes(b"image")
+    (tmp_path / "notes.json").write_text("{}")
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/more.json").write_text("{}")
+    assert layout_of(tmp_path) == "files"

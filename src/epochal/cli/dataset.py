@@ -300,6 +300,7 @@ def _side(folder: Folder, text: str, tagged: dict[str, DatasetTagged]) -> str | 
 
 def _working(folder: Folder, version: str | Manifest) -> Manifest:
     from epochal.datasets import tagged_versions
+    from epochal.datasets.versions import layout_in
 
     path = next(
         (r.path for r in reversed(tagged_versions(folder).values()) if r.digest == version), ""
@@ -308,7 +309,8 @@ def _working(folder: Folder, version: str | Manifest) -> Manifest:
         raise NotFound(
             f"where OLD was tagged there is nothing now: {path or 'a path'}", "name NEW as well"
         )
-    return scan_data(folder, Path(path)).manifest
+    assert isinstance(version, str)  # a version that has a path is a tagged one
+    return scan_data(folder, Path(path), layout=layout_in(folder.datasets, version)).manifest
 
 
 for _command in (verify_command, leakage_command, restore_command, export_command, gc_command):

@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from epochal.datasets.coco_document import Annotation, Box, Document, flaw, is_inside, load
 from epochal.datasets.labels import Labels
-from epochal.datasets.layouts import ONE_SPLIT, Claim, Collection
+from epochal.datasets.layouts import ONE_SPLIT, Claim, Collection, annotation_files
 from epochal.datasets.listing import Listed, Listing
 from epochal.datasets.problems import Problem, Severity, printable
 from epochal.errors import InvalidInput
@@ -41,7 +41,9 @@ def read_coco(path: str | os.PathLike[str], images: str | os.PathLike[str] = "")
         A file is no COCO JSON, or its images are nowhere to be found.
     """
     place = Path(path).absolute()
-    files = sorted(place.glob("*.json")) if place.is_dir() else [place]
+    files = [place]
+    if place.is_dir():
+        files = annotation_files(place) or sorted(place.glob("*.json"))
     if not files:
         raise InvalidInput(f"{place}: no JSON files in it", "Name the annotation file")
     documents = {file: load(file) for file in files}
@@ -67,7 +69,7 @@ def read_coco(path: str | os.PathLike[str], images: str | os.PathLike[str] = "")
     )
     splits = []
     for file, document in documents.items():
-        split = _split_of(file, len(files))
+        split = _split_of(file, len(files), place)
         if split in splits:
             raise InvalidInput(
                 f"{file}: a second file for split {split}", "Name the files after their splits"
@@ -83,9 +85,12 @@ def read_coco(path: str | os.PathLike[str], images: str | os.PathLike[str] = "")
     return found
 
 
-def _split_of(file: Path, files: int) -> str:
+def _split_of(file: Path, files: int, place: Path) -> str:
+    """Return the split that a file's name says; below `place`, its folder's name too."""
     for split, word in (("train", "train"), ("val", "val"), ("test", "test")):
         if re.search(rf"(?<![a-z]){word}", file.stem.casefold()):
+            return split
+        if file.parent not in (place, place.parent) and re.search(rf"^{word}", file.parent.name):
             return split
     return ONE_SPLIT if files == 1 else file.stem
 
@@ -105,7 +110,7 @@ def _folder_of(file: Path, document: Document) -> Path:
         return file.parent
     stem = file.stem.removeprefix("instances_").removeprefix("person_keypoints_")
     for base in (file.parent, file.parent.parent):
-        split = _split_of(file, 2)
+        split = _split_of(file, 2, file.parent)
         for inside in ("", stem, split, "images", f"images/{stem}", f"images/{split}", "data"):
             if (base / inside / first).is_file():
                 return base / inside

@@ -20,7 +20,7 @@ from epochal.datasets.labels import LabelRules, parse_labels
 from epochal.datasets.layouts import Layout, layout_of
 from epochal.datasets.shapes import Shape, parse_rows, parse_shapes
 from epochal.datasets.snapshots import Snapshot, load_snapshot
-from epochal.datasets.versions import load_manifest
+from epochal.datasets.versions import layout_in, load_manifest
 from epochal.datasets.yolo import label_file, read_data_yaml
 from epochal.errors import EpochalError, InvalidInput
 
@@ -207,7 +207,8 @@ def content_of(folder: Folder, blobs: Blobs, version: DatasetTagged) -> Content:
         snapshot = load_snapshot(folder.datasets, blobs, version.digest)
     except EpochalError:
         snapshot = None
-    layout, root = _place(version.path, version.images)
+    given = layout_in(folder.datasets, version.digest)
+    layout, root = _place(version.path, version.images, given)
     if snapshot is not None:
         layout = snapshot.header.layout
     return Content(manifest, layout, root, snapshot)
@@ -225,12 +226,12 @@ def changed_labels(before: Content, after: Content, change: Change) -> ChangedLa
     )
 
 
-def _place(path: str, images: str) -> tuple[Layout, Path | None]:
+def _place(path: str, images: str, given: Layout | None) -> tuple[Layout, Path | None]:
     """Return how the data at `path` lies, and its root; None where it is not here any more."""
     place = Path(path)
     if not path or not place.exists():
         return "yolo", None
-    layout = layout_of(place)
+    layout = given or layout_of(place)
     try:
         if layout == "yolo":
             return layout, Path(read_data_yaml(place).root)

@@ -7,6 +7,7 @@ mean. `epochal.datasets.scanning` hashes them as it does a YOLO dataset.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -22,7 +23,15 @@ from epochal.errors import InvalidInput
 if TYPE_CHECKING:
     from epochal.datasets.manifest import Task
 
-__all__ = ["Collection", "Layout", "layout_of", "read_classes", "read_files"]
+__all__ = [
+    "Claim",
+    "Collection",
+    "Layout",
+    "annotation_files",
+    "layout_of",
+    "read_classes",
+    "read_files",
+]
 
 Layout: TypeAlias = Literal["yolo", "coco", "classify", "files"]
 """How a dataset lies on disk."""
@@ -83,8 +92,9 @@ class Collection(msgspec.Struct, kw_only=True):
 def layout_of(path: str | os.PathLike[str]) -> Layout:
     """Return how the dataset at `path` lies there.
 
-    A .yaml file, or a folder with a data.yaml: YOLO. A .json file, or a folder of them: COCO. A
-    folder with split folders of class folders: classification. Any other folder or file: files.
+    A .yaml file, or a folder with a data.yaml: YOLO. A .json file, or a folder with annotation
+    files: COCO. A folder with split folders of class folders: classification. Any other folder or
+    file: files.
     """
     place = Path(path)
     if place.suffix.lower() in (".yaml", ".yml"):
@@ -94,8 +104,7 @@ def layout_of(path: str | os.PathLike[str]) -> Layout:
     if place.is_dir():
         if data_yaml_in(place) is not None:
             return "yolo"
-        names = {entry.name for entry in os.scandir(place)}
-        if any(name.endswith(".json") for name in names) and not any(map(is_image, names)):
+        if annotation_files(place):
             return "coco"
         if _split_folders(place):
             return "classify"
@@ -108,6 +117,27 @@ def data_yaml_in(folder: Path) -> Path | None:
         if (folder / name).is_file():
             return folder / name
     return None
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """Return the COCO annotation files of a folder, sorted; none where it does not look like COCO.
+
+    All JSON files of a folder without images; else what the tools that write COCO call theirs: in
+    the folder itself, in ``annotations/``, or one in each split's folder. Of COCO's own files
+    those with the instances, where they are among them.
+    """
+    files = sorted(folder.glob("*.json"))
+    if files and any(is_image(entry.name) for entry in folder.iterdir()):
+        files = [file for file in files if _COCO.search(file.name)]
+    if not files:
+        files = [f for f in sorted(folder.glob("annotations/*.json")) if _COCO.search(f.name)]
+    if not files:
+        files = sorted(folder.glob("*/*.coco.json"))
+    instances = [file for file in files if file.name.startswith("instances_")]
+    return instances or files
+
+
+_COCO = re.compile(r"^instances_|\.coco\.json$")
 
 
 def _split_folders(root: Path) -> dict[str, Path]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from epochal.datasets.cache import ScanCache
+    from epochal.datasets.layouts import Layout
 
 __all__ = [
     "DatasetRef",
@@ -28,6 +29,7 @@ __all__ = [
     "Tagging",
     "check_pin",
     "find_version",
+    "layout_in",
     "load_manifest",
     "manifest_path",
     "parse_ref",
@@ -280,6 +282,19 @@ def _open_manifest(datasets_folder: Path, digest: str) -> BinaryIO:
         ) from None
 
 
+def layout_in(datasets_folder: Path, digest: str) -> Layout | None:
+    """Return how the data of a stored version has to be read; None: as `layout_of` tells.
+
+    A folder that was tagged as plain files stays that, whatever it looks like.
+    """
+    try:
+        with _open_manifest(datasets_folder, digest) as opened:
+            header, _ = read_manifest(opened)
+    except EpochalError:
+        return None
+    return header.task if header.task in ("files", "classify") else None
+
+
 class PinCheck(NamedTuple):
     """What was found when a training's data was compared with the version it names."""
 
@@ -313,7 +328,8 @@ def check_pin(
         As in `scan`.
     """
     try:
-        found = scan(path, previous=cache, progress=progress, images=images)
+        layout = layout_in(datasets_folder, digest)
+        found = scan(path, previous=cache, progress=progress, layout=layout, images=images)
     except InvalidInput as error:
         return PinCheck("unchecked", str(error), None)
     if found.manifest.digest == digest:
