@@ -19,9 +19,12 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from epochal.errors import InvalidInput
-from epochal.interop.mlflow.entities import SYSTEM, foreign_of, run_of
+from epochal.interop.mlflow import recording
+from epochal.interop.mlflow.entities import SYSTEM, experiment, foreign_of, run_of
 from epochal.interop.mlflow.errors import invalid, not_found
-from epochal.interop.mlflow.models import Registry
+from epochal.interop.mlflow.kept import now
+from epochal.interop.mlflow.logged_models import LoggedModels
+from epochal.interop.mlflow.registry import Registry
 from epochal.records import Artifact, Foreign
 from epochal.store.blobs import Blobs, artifact_key
 from epochal.store.documents import RunDocument
@@ -29,9 +32,11 @@ from epochal.store.store import Store
 
 __all__ = [
     "Place",
+    "blob_of",
     "content_headers",
     "keep",
     "list_files",
+    "list_place",
     "locate",
     "locate_in",
     "locate_version",
@@ -57,6 +62,7 @@ class Place(NamedTuple):
     """Where an artifact belongs: a run, and the key (or folder) in it."""
 
     run: str
+    """Empty: a model that came without a run, and has no files yet."""
     prefix: str
     """``models/<model>/`` for the files of a logged model, else empty."""
     key: str
@@ -75,11 +81,9 @@ def locate(store: Store, path: str) -> Place:
     if match := _RUN.fullmatch(path):
         return Place(run_of(store, match["run"]).id, "", _key(match["key"]))
     if match := _MODEL.fullmatch(path):
-        model = store.foreign(SYSTEM).get("logged-model", {}).get(match["model"])
-        if model is None:
-            raise not_found(f"Logged model with ID '{match['model']}' not found.")
+        home = LoggedModels(store).home(match["model"])
         prefix = f"{_MODEL_FOLDER}/{match['model']}/"
-        return Place(model["source_run_id"], prefix, _key(match["key"]))
+        return Place("" if home is None else home.id, prefix, _key(match["key"]))
     raise invalid(f"Invalid artifact path: {path[:300]!r}")
 
 
@@ -142,6 +146,8 @@ def keep(store: Store, place: Place, digest: str, size: int) -> None:
     """Record a file that was received."""
     if not place.key:
         raise invalid("An artifact needs a name")
+    if not place.run:
+        place = place._replace(run=_open_home(store, place.prefix.split("/")[1]))
     key = place.prefix + place.key
     role = "weights" if Path(key).suffix in _WEIGHTS else "file"
     store.record_all(
@@ -153,8 +159,25 @@ def keep(store: Store, place: Place, digest: str, size: int) -> None:
     )
 
 
+def _open_home(store: Store, model_id: str) -> str:
+    """Open a run of a model's name for its files, unless there is one by now; return its id."""
+    models = LoggedModels(store)
+    home = models.home(model_id)
+    if home is not None:
+        return home.id
+    model = models.get(model_id)
+    run = recording.create_run(
+        store, experiment(store, model["experiment_id"]), {"run_name": model["name"]}
+    )
+    recording.end_run(store, store.run(run), "FINISHED", now(), "")
+    models.settle(model_id, run)
+    return run
+
+
 def remove(store: Store, place: Place) -> None:
     """Hide files from MLflow's clients; the run keeps what was recorded."""
+    if not place.run:
+        return
     document = store.run(place.run)
     whole = place.prefix + place.key
     gone = [k for k in document.artifacts if k == whole or k.startswith(f"{whole.rstrip('/')}/")]
@@ -189,6 +212,27 @@ def content_headers(name: str) -> dict[str, str]:
         "content-disposition": f"attachment; {saved}",
         "content-security-policy": "sandbox; default-src 'none'",
     }
+
+
+def list_place(store: Store, place: Place) -> list[dict[str, Any]]:
+    """Return what lies directly in a folder of a run or a model, as `list_files` does."""
+    if not place.run:
+        return []
+    return list_files(store.run(place.run), place.key, place.prefix)
+
+
+def blob_of(store: Store, place: Place) -> Path:
+    """Return where the bytes of a file are.
+
+    Raises
+    ------
+    MlflowError
+        If there is no such file, or its bytes are gone.
+    """
+    body = run_files(store.run(place.run)).get(place.prefix + place.key) if place.run else None
+    if body is None or body.digest not in store.blobs:
+        raise not_found(f"No such artifact: {place.key}")
+    return store.blobs.path(body.digest)
 
 
 def list_files(document: RunDocument, folder: str, prefix: str = "") -> list[dict[str, Any]]:

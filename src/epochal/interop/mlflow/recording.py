@@ -20,13 +20,13 @@ from epochal.interop.importing import NO_PROCESS
 from epochal.interop.mlflow.entities import (
     SYSTEM,
     Experiment,
-    foreign_of,
     lifecycle,
     params_of,
     tags_of,
 )
 from epochal.interop.mlflow.errors import MlflowError, invalid, missing, unusable
-from epochal.interop.mlflow.routing import entries, listed, tags_in, text
+from epochal.interop.mlflow.logged_models import said_of_models
+from epochal.interop.mlflow.routing import entries, text
 from epochal.records import (
     AnyBody,
     Config,
@@ -37,7 +37,6 @@ from epochal.records import (
     Metrics,
     Number,
     Opened,
-    Pinned,
     Renamed,
     to_wire,
 )
@@ -50,7 +49,6 @@ __all__ = [
     "delete_tag",
     "end_run",
     "log_batch",
-    "log_inputs",
     "read_points",
     "said_tags",
     "typed",
@@ -163,6 +161,7 @@ def log_batch(
             f"The run {document.id} must be in the 'active' state. Current state is "
             f"{lifecycle(False)}."
         )
+    metrics = list(metrics)
     points = read_points(metrics)
     given = _pairs(params, "params", _MOST_VALUE)
     set_tags = _pairs(tags, "tags", _MOST_TAG)
@@ -180,6 +179,8 @@ def log_batch(
     _check_params(document, given)
     said: list[Said] = [(body, None) for body in said_params(given)]
     said += [(body, None) for body in said_tags(set_tags, document)]
+    values = [point.value for point in points]
+    said += [(body, None) for body in said_of_models(store, document, metrics, values)]
     said += said_points(
         points, recorded_points(store, document, points) if known is None else known
     )
@@ -339,50 +340,6 @@ def delete_tag(store: Store, document: RunDocument, key: str) -> None:
             f"No tag with name: {key} in run with id {document.id}",
         )
     _set_foreign(store, document.id, "tag", key, None)
-
-
-# --- datasets ------------------------------------------------------------------------------------
-
-
-def log_inputs(store: Store, document: RunDocument, request: Mapping[str, Any]) -> None:
-    """Record the datasets and models that a run used; the first dataset is its pin."""
-    said: list[Said] = []
-    has_pin = document.pin is not None
-    models = [*entries(request, "models"), *entries(request, "model_inputs")]
-    if not models and not listed(request, "datasets"):
-        raise missing("datasets")
-    for index, one in enumerate(entries(request, "datasets")):
-        dataset = one.get("dataset") or {}
-        if not isinstance(dataset, Mapping):
-            raise unusable(dataset, f"datasets[{index}].dataset")
-        name, digest = dataset.get("name"), dataset.get("digest")
-        if not name or not digest:
-            raise missing(f"datasets[{index}].dataset.{'name' if not name else 'digest'}")
-        key = f"{name}@{digest}"
-        there = foreign_of(document, "dataset-input").get(key, {})
-        tags = {t["key"]: t["value"] for t in there.get("tags", ())} | tags_in(one, "tags")
-        value = {
-            "dataset": dict(dataset),
-            "tags": [{"key": key, "value": value} for key, value in tags.items()],
-        }
-        said.append((Foreign(system=SYSTEM, type="dataset-input", key=key, value=value), None))
-        if not has_pin:
-            has_pin = True
-            detail = "named by an MLflow client; its files were not checked"
-            said.append((Pinned(dataset=key, state="unchecked", detail=detail), None))
-    said += [
-        (
-            Foreign(
-                system=SYSTEM,
-                type="model-input",
-                key=str(model.get("model_id")),
-                value=dict(model),
-            ),
-            None,
-        )
-        for model in models
-    ]
-    store.record_all(said, document.id)
 
 
 # --- fields --------------------------------------------------------------------------------------

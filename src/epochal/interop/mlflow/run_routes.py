@@ -25,6 +25,7 @@ from epochal.interop.mlflow.entities import (
     tags_of,
 )
 from epochal.interop.mlflow.errors import MlflowError, invalid, missing
+from epochal.interop.mlflow.inputs import log_inputs
 from epochal.interop.mlflow.routing import (
     Call,
     Given,
@@ -133,7 +134,7 @@ def _delete_tag(store: Store, given: Given) -> dict[str, Any]:
 
 
 def _log_inputs(store: Store, given: Given) -> dict[str, Any]:
-    recording.log_inputs(store, _active(run_of(store, run_id(given))), given)
+    log_inputs(store, _active(run_of(store, run_id(given))), given)
     return {}
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
@@ -23,10 +22,11 @@ from epochal.interop.mlflow import (
     experiment_routes,
     files,
     history_routes,
-    model_routes,
+    logged_model_routes,
+    registry_routes,
     run_routes,
 )
-from epochal.interop.mlflow.errors import MlflowError, invalid, not_found
+from epochal.interop.mlflow.errors import MlflowError, invalid
 from epochal.interop.mlflow.routing import Answer, Call, required
 from epochal.interop.serving import Gate
 from epochal.store.store import Store
@@ -51,7 +51,8 @@ _CALLS = (
     *experiment_routes.CALLS,
     *run_routes.CALLS,
     *history_routes.CALLS,
-    *model_routes.CALLS,
+    *logged_model_routes.CALLS,
+    *registry_routes.CALLS,
 )
 
 
@@ -223,24 +224,17 @@ def _named(request: Request, field: str) -> str:
 
 
 async def _file(gate: Gate, place: files.Place) -> Response:
-    blob = await gate.read(lambda store: _blob_of(store, place))
+    blob = await gate.read(lambda store: files.blob_of(store, place))
     headers = files.content_headers(place.key.rpartition("/")[2])
     return FileResponse(blob, headers=headers)
 
 
 def _listing(store: Store, path: str) -> dict[str, Any]:
     place = files.locate(store, path)
-    found = files.list_files(store.run(place.run), place.key, place.prefix)
+    found = files.list_place(store, place)
     cut = f"{place.key}/" if place.key else ""
     # Here, unlike in artifacts/list, names are relative to the folder that was asked for.
     return {"files": [{**f, "path": f["path"].removeprefix(cut)} for f in found]}
-
-
-def _blob_of(store: Store, place: files.Place) -> Path:
-    body = files.run_files(store.run(place.run)).get(place.prefix + place.key)
-    if body is None or body.digest not in store.blobs:
-        raise not_found(f"No such artifact: {place.key}")
-    return store.blobs.path(body.digest)
 
 
 async def _unsupported(request: Request) -> Response:

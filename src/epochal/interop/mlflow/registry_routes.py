@@ -1,13 +1,12 @@
-"""Calls about logged models and the model registry."""
+"""Calls about registered models, their versions and aliases."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from epochal.interop.mlflow.errors import invalid, missing, not_found
-from epochal.interop.mlflow.files import list_files
-from epochal.interop.mlflow.models import LoggedModels, Registry
-from epochal.interop.mlflow.routing import Call, Given, page, required, text
+from epochal.interop.mlflow.errors import invalid, missing
+from epochal.interop.mlflow.registry import Registry
+from epochal.interop.mlflow.routing import Call, Given, digits, listed, page, required, text
 from epochal.interop.mlflow.search import Lookup, matches, parse_filter, parse_order, sort_by
 from epochal.store.store import Store
 
@@ -16,94 +15,6 @@ __all__ = ["CALLS"]
 
 _ABSENT = {"mlflow.prompt.is_prompt": "false"}
 """Clients ask for what is no prompt; nothing here is one."""
-
-
-def _pairs_of(given: Given, name: str) -> dict[str, str]:
-    return {str(one["key"]): str(one.get("value", "")) for one in given.get(name) or ()}
-
-
-# --- logged models -------------------------------------------------------------------------------
-
-
-def _create_logged(store: Store, given: Given) -> dict[str, Any]:
-    return {"model": LoggedModels(store).create(given)}
-
-
-def _get_logged(store: Store, given: Given) -> dict[str, Any]:
-    models = LoggedModels(store)
-    return {"model": models.json(models.get(given["model_id"]))}
-
-
-def _finish_logged(store: Store, given: Given) -> dict[str, Any]:
-    status = given.get("status", "LOGGED_MODEL_READY")
-    names = {2: "LOGGED_MODEL_READY", 3: "LOGGED_MODEL_UPLOAD_FAILED"}
-    value = names.get(status, status)
-    return {
-        "model": LoggedModels(store).change(given["model_id"], lambda m: m.update(status=value))
-    }
-
-
-def _delete_logged(store: Store, given: Given) -> dict[str, Any]:
-    LoggedModels(store).delete(given["model_id"])
-    return {}
-
-
-def _logged_params(store: Store, given: Given) -> dict[str, Any]:
-    params = _pairs_of(given, "params")
-    LoggedModels(store).change(given["model_id"], lambda m: m["params"].update(params))
-    return {}
-
-
-def _logged_tags(store: Store, given: Given) -> dict[str, Any]:
-    tags = _pairs_of(given, "tags")
-    return {
-        "model": LoggedModels(store).change(given["model_id"], lambda m: m["tags"].update(tags))
-    }
-
-
-def _untag_logged(store: Store, given: Given) -> dict[str, Any]:
-    models = LoggedModels(store)
-    if given["key"] not in models.get(given["model_id"])["tags"]:
-        raise not_found(f"No tag with key {given['key']!r} for model {given['model_id']!r}.")
-    models.change(given["model_id"], lambda m: m["tags"].pop(given["key"]))
-    return {}
-
-
-def _search_logged(store: Store, given: Given) -> dict[str, Any]:
-    ids = {str(id) for id in given.get("experiment_ids") or ()}
-    clauses = parse_filter(
-        text(given, "filter"), numeric=("creation_timestamp", "last_updated_timestamp")
-    )
-    found = [m for m in LoggedModels(store).search(ids) if matches(clauses, _logged_lookup(m))]
-    models, token = page(given, found, 100, 1000)
-    return {"models": models} | token
-
-
-def _logged_lookup(model: dict[str, Any]) -> Lookup:
-    def lookup(entity: str, key: str) -> Any:
-        info = model["info"]
-        if entity == "tag":
-            return {t["key"]: t["value"] for t in info["tags"]}.get(key)
-        if entity == "param":
-            return {p["key"]: p["value"] for p in model["data"]["params"]}.get(key)
-        renamed = {
-            "creation_timestamp": "creation_timestamp_ms",
-            "last_updated_timestamp": "last_updated_timestamp_ms",
-        }
-        return info.get(renamed.get(key, key))
-
-    return lookup
-
-
-def _list_logged(store: Store, given: Given) -> dict[str, Any]:
-    models = LoggedModels(store)
-    model = models.get(given["model_id"])
-    folder = text(given, "artifact_directory_path")
-    document = store.run(model["source_run_id"])
-    return {
-        "root_uri": models.json(model)["info"]["artifact_uri"],
-        "files": list_files(document, folder.strip("/"), f"models/{model['model_id']}/"),
-    }
 
 
 # --- registered models ---------------------------------------------------------------------------
@@ -152,7 +63,7 @@ def _search_models(store: Store, given: Given) -> dict[str, Any]:
         return lookup
 
     found = [m for m in registry.models() if matches(clauses, lookup_of(m))]
-    orders = parse_order(given.get("order_by") or ["name ASC"])
+    orders = parse_order([*listed(given, "order_by"), "name ASC"])
     models, token = page(given, sort_by(found, orders, lookup_of), 100, 1000)
     return {"registered_models": [registry.model_json(m) for m in models]} | token
 
@@ -172,7 +83,7 @@ def _untag_model(store: Store, given: Given) -> dict[str, Any]:
 def _latest_versions(store: Store, given: Given) -> dict[str, Any]:
     registry, name = Registry(store), required(given, "name")
     registry.model(name)
-    found = registry.latest(name, given.get("stages") or ())
+    found = registry.latest(name, listed(given, "stages"))
     return {"model_versions": [registry.version_json(v) for v in found]}
 
 
@@ -184,7 +95,7 @@ def _get_alias(store: Store, given: Given) -> dict[str, Any]:
 
 def _set_alias(store: Store, given: Given) -> dict[str, Any]:
     Registry(store).set_alias(
-        required(given, "name"), text(given, "alias"), required(given, "version")
+        required(given, "name"), text(given, "alias"), digits(given, "version")
     )
     return {}
 
@@ -204,7 +115,7 @@ def _create_version(store: Store, given: Given) -> dict[str, Any]:
 
 def _get_version(store: Store, given: Given) -> dict[str, Any]:
     registry = Registry(store)
-    found = registry.version(required(given, "name"), required(given, "version"))
+    found = registry.version(required(given, "name"), digits(given, "version"))
     return {"model_version": registry.version_json(found)}
 
 
@@ -213,14 +124,14 @@ def _update_version(store: Store, given: Given) -> dict[str, Any]:
     return {
         "model_version": Registry(store).change_version(
             required(given, "name"),
-            required(given, "version"),
+            digits(given, "version"),
             lambda v: v.update(description=described),
         )
     }
 
 
 def _delete_version(store: Store, given: Given) -> dict[str, Any]:
-    Registry(store).delete_version(required(given, "name"), required(given, "version"))
+    Registry(store).delete_version(required(given, "name"), digits(given, "version"))
     return {}
 
 
@@ -248,7 +159,11 @@ def _search_versions(store: Store, given: Given) -> dict[str, Any]:
 
     found = [v for v in registry.all_versions() if matches(clauses, lookup_of(v))]
     orders = parse_order(
-        given.get("order_by") or ["last_updated_timestamp DESC", "name ASC", "version_number DESC"]
+        [
+            *(listed(given, "order_by") or ["last_updated_timestamp DESC"]),
+            "name ASC",
+            "version_number DESC",
+        ]
     )
     versions, token = page(given, sort_by(found, orders, lookup_of), 10_000, 200_000)
     return {"model_versions": [registry.version_json(v) for v in versions]} | token
@@ -258,7 +173,7 @@ def _tag_version(store: Store, given: Given) -> dict[str, Any]:
     key, value = required(given, "key"), text(given, "value")
     Registry(store).change_version(
         required(given, "name"),
-        required(given, "version"),
+        digits(given, "version"),
         lambda v: v["tags"].update({key: value}),
     )
     return {}
@@ -267,7 +182,7 @@ def _tag_version(store: Store, given: Given) -> dict[str, Any]:
 def _untag_version(store: Store, given: Given) -> dict[str, Any]:
     key = required(given, "key")
     Registry(store).change_version(
-        required(given, "name"), required(given, "version"), lambda v: v["tags"].pop(key, None)
+        required(given, "name"), digits(given, "version"), lambda v: v["tags"].pop(key, None)
     )
     return {}
 
@@ -277,28 +192,17 @@ def _transition(store: Store, given: Given) -> dict[str, Any]:
     if given.get("stage") is None:
         raise missing("stage")
     found = Registry(store).move(
-        required(given, "name"), required(given, "version"), text(given, "stage"), archive
+        required(given, "name"), digits(given, "version"), text(given, "stage"), archive
     )
     return {"model_version": found}
 
 
 def _download_uri(store: Store, given: Given) -> dict[str, Any]:
-    found = Registry(store).download_uri(required(given, "name"), required(given, "version"))
+    found = Registry(store).download_uri(required(given, "name"), digits(given, "version"))
     return {"artifact_uri": found}
 
 
-_LOGGED, _ONE = "/logged-models", "/logged-models/{model_id}"
-
 CALLS = (
-    Call("POST", _LOGGED, _create_logged, writes=True),
-    Call("POST", f"{_LOGGED}/search", _search_logged),
-    Call("GET", _ONE, _get_logged),
-    Call("PATCH", _ONE, _finish_logged, writes=True),
-    Call("DELETE", _ONE, _delete_logged, writes=True),
-    Call("POST", f"{_ONE}/params", _logged_params, writes=True),
-    Call("PATCH", f"{_ONE}/tags", _logged_tags, writes=True),
-    Call("DELETE", _ONE + "/tags/{key:path}", _untag_logged, writes=True),
-    Call("GET", f"{_ONE}/artifacts/directories", _list_logged),
     Call("POST", "/registered-models/create", _create_model, writes=True),
     Call("GET", "/registered-models/get", _get_model),
     Call("PATCH", "/registered-models/update", _update_model, writes=True),

@@ -1,151 +1,31 @@
-"""Logged models, registered models, their versions and aliases: what MLflow's clients manage.
+"""The model registry: registered models, their numbered versions and aliases.
 
-They have no place of their own here and are kept as `Foreign` records, whole: each change repeats
-the entity. An alias of a registered model points at a version, whose run is what `epochal promote`
-would name; promotion itself stays a decision.
+An alias of a registered model points at a version, whose run is what `epochal promote` would name;
+promotion itself stays a decision.
 """
 
 from __future__ import annotations
 
+import json
 import re
-import secrets
-import time
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from epochal.interop.mlflow.entities import SYSTEM, run_of
 from epochal.interop.mlflow.errors import already_exists, invalid, missing, not_found
-from epochal.records import Foreign
-from epochal.store.store import Store
+from epochal.interop.mlflow.kept import KeptEntities, now, pairs
+from epochal.interop.mlflow.logged_models import LoggedModels
+from epochal.interop.mlflow.routing import required, tags_in, text
 
-__all__ = ["LoggedModels", "Registry"]
+__all__ = ["Registry"]
 
 _STAGES = ("None", "Staging", "Production", "Archived")
+_OURS = ("models", "runs", "mlflow-artifacts")
+_OTHER = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d{1,9})|@(?P<alias>[^/@]+))")
 
 
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _tags(given: Any) -> dict[str, str]:
-    return {str(t["key"]): str(t.get("value", "")) for t in given or () if "key" in t}
-
-
-def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"key": key, "value": value} for key, value in values.items()]
-
-
-def _required(request: Mapping[str, Any], name: str) -> Any:
-    value = request.get(name)
-    if value in (None, ""):
-        raise missing(name)
-    return value
-
-
-class _Entities:
-    """Entities of one type, as the workspace's journals have them."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._said = store.foreign(SYSTEM)
-
-    def of(self, type: str) -> dict[str, Any]:
-        return self._said.get(type, {})
-
-    def put(self, type: str, key: str, value: Any) -> None:
-        """Record an entity as it is from now on; None: it is gone."""
-        self.store.record_all([(Foreign(system=SYSTEM, type=type, key=key, value=value), None)])
-        self._said = self.store.foreign(SYSTEM)
-
-
-class LoggedModels(_Entities):
-    """MLflow 3's logged models: an output of a run, with files, params and tags."""
-
-    _TYPE = "logged-model"
-
-    def get(self, id: str) -> dict[str, Any]:
-        """Return one, as it is kept.
-
-        Raises
-        ------
-        MlflowError
-            If there is none.
-        """
-        found = self.of(self._TYPE).get(id)
-        if found is None:
-            raise not_found(f"Logged model with ID '{id}' not found.")
-        return dict(found)
-
-    def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Create one and return it as a client gets it."""
-        run = request.get("source_run_id") or ""
-        experiment = str(_required(request, "experiment_id"))
-        if run:
-            run_of(self.store, run)
-        else:
-            raise invalid(
-                "A logged model belongs to a run here: log it inside mlflow.start_run(), so that "
-                "'source_run_id' says which"
-            )
-        id = f"m-{secrets.token_hex(16)}"
-        now = _now()
-        self.put(
-            self._TYPE,
-            id,
-            {
-                "model_id": id,
-                "experiment_id": experiment,
-                "name": request.get("name") or f"model-{id[2:10]}",
-                "source_run_id": run,
-                "model_type": request.get("model_type") or "",
-                "created": now,
-                "updated": now,
-                "status": "LOGGED_MODEL_PENDING",
-                "tags": _tags(request.get("tags")),
-                "params": _tags(request.get("params")),
-            },
-        )
-        return self.json(self.get(id))
-
-    def change(self, id: str, edit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-        """Apply `edit` to one and return it as a client gets it."""
-        model = self.get(id)
-        model |= {"tags": dict(model["tags"]), "params": dict(model["params"]), "updated": _now()}
-        edit(model)
-        self.put(self._TYPE, id, model)
-        return self.json(model)
-
-    def delete(self, id: str) -> None:
-        """Remove one; its files stay in the run."""
-        self.get(id)
-        self.put(self._TYPE, id, None)
-
-    def search(self, experiments: set[str]) -> list[dict[str, Any]]:
-        """Return those of some experiments, newest first."""
-        found = [m for m in self.of(self._TYPE).values() if m["experiment_id"] in experiments]
-        return [self.json(m) for m in sorted(found, key=lambda m: (-m["created"], m["model_id"]))]
-
-    def json(self, model: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a model as a client gets it."""
-        id, experiment = model["model_id"], model["experiment_id"]
-        return {
-            "info": {
-                "model_id": id,
-                "experiment_id": experiment,
-                "name": model["name"],
-                "creation_timestamp_ms": model["created"],
-                "last_updated_timestamp_ms": model["updated"],
-                "artifact_uri": f"mlflow-artifacts:/{experiment}/models/{id}/artifacts",
-                "status": model["status"],
-                "model_type": model["model_type"],
-                "source_run_id": model["source_run_id"],
-                "tags": _pairs(model["tags"]),
-            },
-            "data": {"params": _pairs(model["params"]), "metrics": []},
-        }
-
-
-class Registry(_Entities):
+class Registry(KeptEntities):
     """Registered models by name, with numbered versions and aliases."""
 
     _MODEL, _VERSION = "registered-model", "model-version"
@@ -167,19 +47,19 @@ class Registry(_Entities):
 
     def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Register a name."""
-        name = str(_required(request, "name"))
+        name = required(request, "name")
         if name in self.of(self._MODEL):
             raise already_exists(f"Registered Model (name={name}) already exists.")
-        now = _now()
+        created = now()
         self.put(
             self._MODEL,
             name,
             {
                 "name": name,
-                "created": now,
-                "updated": now,
-                "description": request.get("description") or "",
-                "tags": _tags(request.get("tags")),
+                "created": created,
+                "updated": created,
+                "description": text(request, "description"),
+                "tags": tags_in(request, "tags"),
                 "aliases": {},
                 "next": 1,
             },
@@ -190,7 +70,7 @@ class Registry(_Entities):
         """Apply `edit` to a registered model."""
         model = self.model(name)
         model |= {"tags": dict(model["tags"]), "aliases": dict(model["aliases"])}
-        model["updated"] = _now()
+        model["updated"] = now()
         edit(model)
         self.put(self._MODEL, name, model)
         return self.model_json(model)
@@ -207,7 +87,7 @@ class Registry(_Entities):
                 self._VERSION, f"{new_name}/{version['version']}", {**version, "name": new_name}
             )
             self.put(self._VERSION, f"{name}/{version['version']}", None)
-        model |= {"name": new_name, "updated": _now()}
+        model |= {"name": new_name, "updated": now()}
         self.put(self._MODEL, new_name, model)
         self.put(self._MODEL, name, None)
         return self.model_json(model)
@@ -231,7 +111,7 @@ class Registry(_Entities):
             "creation_timestamp": model["created"],
             "last_updated_timestamp": model["updated"],
             "description": model["description"],
-            "tags": _pairs(model["tags"]),
+            "tags": pairs(model["tags"]),
             "aliases": [{"alias": a, "version": v} for a, v in model["aliases"].items()],
             "latest_versions": [self.version_json(v) for v in self.latest(name, ())],
         }
@@ -264,39 +144,38 @@ class Registry(_Entities):
 
     def create_version(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Add a version to a registered model."""
-        name, source = str(_required(request, "name")), str(_required(request, "source"))
+        name, source = required(request, "name"), required(request, "source")
+        _check_source(source)
         model = self.model(name)
         number = int(model["next"])
-        run, model_id = str(request.get("run_id") or ""), str(request.get("model_id") or "")
+        run, model_id = text(request, "run_id"), text(request, "model_id")
         if source.startswith("models:/m-") and not model_id:
             model_id = source.removeprefix("models:/")
-        if not source.startswith(("models:/", "mlflow-artifacts:/", "runs:/")):
-            # A place that only the client can reach, or one of ours that it must not name.
-            raise invalid(
-                f"Invalid model version source: '{source[:200]}'. Use models:/, runs:/ or "
-                "mlflow-artifacts:/ addresses that this server gave out."
-            )
+        location = self._location(source, model_id)
         if model_id:
             run = run or LoggedModels(self.store).get(model_id)["source_run_id"]
-        now = _now()
+        created = now()
         self.put(
             self._VERSION,
             f"{name}/{number}",
             {
                 "name": name,
                 "version": str(number),
-                "created": now,
-                "updated": now,
-                "description": request.get("description") or "",
+                "created": created,
+                "updated": created,
+                "description": text(request, "description"),
                 "source": source,
+                "location": location,
                 "run_id": run,
-                "run_link": request.get("run_link") or "",
+                "run_link": text(request, "run_link"),
                 "model_id": model_id,
                 "stage": "None",
-                "tags": _tags(request.get("tags")),
+                "tags": tags_in(request, "tags"),
             },
         )
         self.change(name, lambda kept: kept.update(next=number + 1))
+        if model_id:
+            LoggedModels(self.store).change(model_id, lambda kept: _count(kept, name, number))
         return self.version_json(self.version(name, str(number)))
 
     def change_version(
@@ -304,7 +183,7 @@ class Registry(_Entities):
     ) -> dict[str, Any]:
         """Apply `edit` to a version."""
         kept = self.version(name, version)
-        kept |= {"tags": dict(kept["tags"]), "updated": _now()}
+        kept |= {"tags": dict(kept["tags"]), "updated": now()}
         edit(kept)
         self.put(self._VERSION, f"{name}/{kept['version']}", kept)
         return self.version_json(kept)
@@ -322,6 +201,7 @@ class Registry(_Entities):
                     self.change_version(
                         name, other["version"], lambda v: v.update(stage="Archived")
                     )
+        self.change(name, lambda _: None)
         return self.change_version(name, version, lambda v: v.update(stage=known[stage.lower()]))
 
     def delete_version(self, name: str, version: str) -> None:
@@ -380,14 +260,59 @@ class Registry(_Entities):
             "run_link": version["run_link"],
             "model_id": version["model_id"],
             "status": "READY",
-            "tags": _pairs(version["tags"]),
+            "tags": pairs(version["tags"]),
             "aliases": [a for a, v in aliases.items() if v == version["version"]],
         }
 
     def download_uri(self, name: str, version: str) -> str:
         """Return where a version's files are."""
         kept = self.version(name, version)
-        if kept["model_id"]:
-            model = LoggedModels(self.store).get(kept["model_id"])
-            return str(LoggedModels(self.store).json(model)["info"]["artifact_uri"])
-        return str(kept["source"])
+        found = kept.get("location") or self._location(kept["source"], kept["model_id"])
+        return str(found)
+
+    def _location(self, source: str, model_id: str) -> str:
+        """Return where the files of a source are: where a copy's original has them."""
+        if model_id:
+            models = LoggedModels(self.store)
+            return str(models.json(models.get(model_id))["info"]["artifact_uri"])
+        if other := _OTHER.fullmatch(source):
+            name, version = other["name"], other["version"]
+            return self.download_uri(name, version or self.alias(name, other["alias"])["version"])
+        return source
+
+
+def _count(model: dict[str, Any], name: str, number: int) -> None:
+    """Name a new version in its model's tags, where MLflow's pages look for it."""
+    tag = "mlflow.modelVersions"
+    versions = json.loads(model["tags"].get(tag, "[]"))
+    model["tags"][tag] = json.dumps([*versions, {"name": name, "version": number}])
+
+
+def _check_source(source: str) -> None:
+    """Refuse a place that only the client can reach, or one of ours that it must not name.
+
+    Raises
+    ------
+    MlflowError
+        If `source` is one.
+    """
+    wrong = f"Invalid model version source: '{source[:200]}'."
+    try:
+        scheme, path = urlsplit(source).scheme, unquote(source)
+    except ValueError:
+        raise invalid(wrong) from None
+    if len(scheme) < 2 or scheme == "file":
+        raise invalid(
+            f"{wrong} To use a local path as a model version, log its files to a run and name "
+            "them as runs:/RUN/PATH."
+        )
+    if ".." in re.split(r"[/\\]", path) or any(unicodedata.category(c) == "Cc" for c in path):
+        raise invalid(
+            f"{wrong} If supplying a source as an http, https, ftp, object store or "
+            "mlflow-artifacts address, its path must be absolute, without references such as '..'."
+        )
+    if scheme not in _OURS:
+        raise invalid(
+            f"{wrong} Use models:/, runs:/ or mlflow-artifacts:/ addresses that this server gave "
+            "out."
+        )
