@@ -70,7 +70,7 @@ def test_coco_and_class_folders(imported):
     [
         ("a/logs/events.out.tfevents.1.host", "event files", "epochal import tensorboard a"),
         ("a/offline-run-1/run-1.wandb", "runs of W&B", "epochal import wandb a"),
-        ("a/0/abc/meta.yaml", "an MLflow store", "epochal import mlflow a"),
+        ("a/0/meta.yaml", "an MLflow store", "epochal import mlflow a"),
         ("a/mlflow.db", "an MLflow store", "epochal import mlflow a"),
     ],
 )

@@ -266,7 +266,7 @@ _LEFT_BY = (
     ("**/events.out.tfevents.*", "event files of TensorBoard", "tensorboard"),
     ("**/*.wandb", "runs of W&B", "wandb"),
     ("mlflow.db", "an MLflow store", "mlflow"),
-    ("*/*/meta.yaml", "an MLflow store", "mlflow"),
+    ("*/meta.yaml", "an MLflow store", "mlflow"),
 )
 """Pattern, what it is and the command that takes it in."""
 
