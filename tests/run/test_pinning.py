@@ -100,6 +100,10 @@ def test_the_policy_require_refuses_untagged_data_and_leaves_no_run(start, folde
     with pytest.raises(Refused, match="requires a tagged dataset") as refusal:
         start(dataset=data)
     assert f"epochal dataset tag {data} NAME@TAG" in refusal.value.remedy
+    spaced = data.rename(data.with_name("with space.yaml"))
+    with pytest.raises(Refused) as refusal:
+        start(dataset=spaced)
+    assert f"epochal dataset tag '{spaced}' NAME@TAG" in refusal.value.remedy
     assert list(folder.run_folders()) == []
     assert list(folder.journals()) == []
     assert current() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import msgspec
@@ -82,7 +83,7 @@ def pin_of(folder: Folder, dataset: str) -> Pinned:
     return Pinned(
         dataset=here,
         state="untagged",
-        detail=f'`epochal dataset tag {dataset} NAME@v1 -m "..."` tags it',
+        detail=f'`epochal dataset tag {shlex.quote(dataset)} NAME@v1 -m "..."` tags it',
     )
 
 

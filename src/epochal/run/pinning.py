@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -63,7 +64,7 @@ def _refusal(pinned: Pinned, dataset: str) -> Refused:
     )
     return Refused(
         f"the charter requires a tagged dataset; {what}",
-        f'`epochal dataset tag {_path(pinned, dataset)} NAME@TAG -m "..."` tags it',
+        f'`epochal dataset tag {shlex.quote(_path(pinned, dataset))} NAME@TAG -m "..."` tags it',
     )
 
 
