@@ -1591,6 +1591,7 @@ export interface components {
             };
             matches?: string;
             boxes?: string;
+            outcomes?: string;
             source?: string;
             created_by?: string;
         };

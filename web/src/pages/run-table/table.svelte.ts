@@ -321,6 +321,12 @@ export class RunTable {
     router.set({ sort: pack(rest.map((s) => (s.descending ? `-${s.column}` : s.column))) }, "push");
   }
 
+  /** How a column is sorted, in the words of `aria-sort`. */
+  orderOf(column: string): "ascending" | "descending" | "none" {
+    const found = this.sort.find((s) => s.column === column);
+    return found ? (found.descending ? "descending" : "ascending") : "none";
+  }
+
   setColumns(ids: readonly string[]): void {
     router.set({ cols: pack(ids) });
   }
