@@ -99,9 +99,13 @@ def test_no_path_leaves_its_place(client: TestClient, run: str, path: str) -> No
 
 
 def test_a_point_is_the_root(client: TestClient, run: str) -> None:
-    upload(client, run, "a.txt")
-    listed = client.get(f"{API}/artifacts/list", params={"run_id": run, "path": "."}).json()
-    assert [f["path"] for f in listed["files"]] == ["a.txt"]
+    upload(client, run, "sub/a.txt")
+    for path, expected in ((".", "sub"), ("./sub", "sub/a.txt")):
+        listed = client.get(f"{API}/artifacts/list", params={"run_id": run, "path": path}).json()
+        assert [f["path"] for f in listed["files"]] == [expected]
+        asked = {"path": f"0/{run}/artifacts/{path}"}
+        proxied = client.get("/api/2.0/mlflow-artifacts/artifacts", params=asked).json()
+        assert [f["path"] for f in proxied["files"]] == [expected.rpartition("/")[2]]
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,8 @@ def locate_version(store: Store, name: str, version: str, path: str) -> Place:
 
 
 def _key(text: str | None) -> str:
-    if text in (None, "", "."):
+    text = (text or "").removeprefix("./")  # clients join what they asked for and what they got
+    if text in ("", "."):
         return ""
     try:
         return artifact_key(text)
