@@ -145,14 +145,13 @@ def purge_command(
 
 
 def _refuse_if_named(store: Store, document: RunDocument) -> None:
-    from epochal.registry import aliases
+    from epochal.registry import aliases_of
 
-    for name, change in aliases(store, document.project).items():
-        if change.run == document.id:
-            raise Refused(
-                f"run {document.name} is the {name} of project {document.project}",
-                f"point {name} at another run first",
-            )
+    for name in aliases_of(store, document):
+        raise Refused(
+            f"run {document.name} is the {name} of project {document.project}",
+            f"point {name} at another run first",
+        )
 
 
 def _confirm(documents: list[RunDocument]) -> None:

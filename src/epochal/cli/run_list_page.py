@@ -15,7 +15,7 @@ from epochal.cli.common import age, duration, shortened
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from epochal.cli.runs import RunLine, RunList
+    from epochal.cli.run_list import RunLine, RunList
     from epochal.store.run_table import Group
 
 __all__ = ["STATUS_MARKS", "draw_groups", "draw_runs", "status_mark"]

@@ -18,7 +18,7 @@ from epochal.records import Alert, Artifact, Evaluated, Latency, Notice
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from epochal.cli.show import RunShown
+    from epochal.cli.run_shown import RunShown
     from epochal.decisions.charter import Charter
     from epochal.store.documents import RunDocument
     from epochal.store.points import SeriesSummary

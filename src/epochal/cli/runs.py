@@ -18,58 +18,17 @@ from epochal.cli.common import (
     workspace_option,
 )
 from epochal.errors import InvalidInput
-from epochal.records import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from epochal.analysis.metrics import Metric, Registry
+    from epochal.cli.run_list import RunList
     from epochal.store.documents import RunDocument
     from epochal.store.run_table import RunTable
     from epochal.store.store import Store
 
-__all__ = ["RunLine", "RunList", "runs_command"]
-
-
-class RunLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the list."""
-
-    id: str
-    name: str
-    project: str
-    status: Status
-    created: int
-    """Microseconds since the Unix epoch, UTC."""
-    duration: float
-    """Seconds."""
-    metric: str = ""
-    """The key under which it logged the list's metric; empty: it never did."""
-    best: float | None = None
-    last: float | None = None
-    dataset: str = ""
-    pin: str = ""
-    """``verified``, ``drifted``, ``untagged`` or ``unchecked``; empty: no data is known."""
-    lesson: bool = False
-    """Whether somebody has written down what it taught."""
-    dropped: int = 0
-    """Records that were lost."""
-    tags: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    """``baseline``, ``production`` ..., where they point at it."""
-    columns: dict[str, Any] = {}
-    """Values of the columns that were asked for."""
-
-
-class RunList(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs that fit, or the newest of them."""
-
-    project: str | None
-    """None: runs of all projects."""
-    metric: str
-    direction: str
-    total: int
-    """How many fit, shown or not."""
-    runs: tuple[RunLine, ...]
+__all__ = ["runs_command"]
 
 
 @click.command("runs")
@@ -119,6 +78,8 @@ def runs_command(
     """
     if limit < 0:
         raise InvalidInput(f"--limit is {limit}", "give how many rows, or 0 for all")
+    from epochal.cli.run_list import RunList, run_line
+
     with open_store(workspace) as store:
         of_one = None if everywhere else _project(store, project)
         resolved, registry = _metric(store, of_one, metric)
@@ -136,7 +97,7 @@ def runs_command(
             direction=resolved.direction or "",
             total=total,
             runs=tuple(
-                _line(store, document, resolved, registry, value)
+                run_line(store, document, resolved, registry, value)
                 for document, value in zip(documents, values, strict=True)
             ),
         )
@@ -233,48 +194,6 @@ def _add_differences(documents: list[RunDocument], values: list[dict[str, Any]])
     for document, value in zip(documents, values, strict=True):
         config = flatten({**document.config, **document.effective})
         value.update({f"config.{quoted(key)}": config.get(key) for key in keys})
-
-
-def _line(
-    store: Store,
-    document: RunDocument,
-    metric: Metric,
-    registry: Registry,
-    columns: dict[str, Any],
-) -> RunLine:
-    from epochal.lessons.writing import is_empty
-    from epochal.registry import aliases
-
-    key = registry.find_key(metric.name, document.metrics) or ""
-    best = last = None
-    if key:
-        curve = document.metrics[key]
-        last = float(curve.last[1])
-        extreme = {"max": curve.max, "min": curve.min}.get(metric.direction or "")
-        best = float(extreme[1]) if extreme else None
-    pin = document.pin
-    return RunLine(
-        id=document.id,
-        name=document.name,
-        project=document.project,
-        status=store.status(document),
-        created=document.created,
-        duration=document.duration,
-        metric=key,
-        best=best,
-        last=last,
-        dataset=(pin.dataset if pin else document.dataset) or "",
-        pin=pin.state if pin else "",
-        lesson=not is_empty(document.lesson),
-        dropped=document.dropped,
-        tags=document.tags,
-        aliases=tuple(
-            name
-            for name, change in aliases(store, document.project).items()
-            if change.run == document.id
-        ),
-        columns=columns,
-    )
 
 
 def _show_groups(

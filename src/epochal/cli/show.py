@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from epochal.cli.common import (
     console,
@@ -17,25 +15,8 @@ from epochal.cli.common import (
     run_argument,
     workspace_option,
 )
-from epochal.records import Evaluated, Status
-from epochal.store.documents import RunDocument
 
-if TYPE_CHECKING:
-    from epochal.store.store import Store
-
-__all__ = ["RunShown", "show_command"]
-
-
-class RunShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A run and what is derived when it is read."""
-
-    status: Status
-    duration: float
-    """Seconds that its attempts took."""
-    aliases: tuple[str, ...]
-    """``baseline``, ``production`` ..., where they point at it."""
-    folder: str
-    run: RunDocument
+__all__ = ["show_command"]
 
 
 @click.command("show")
@@ -57,8 +38,8 @@ def show_command(
 
     RUN is a name, project/name, an id, or the beginning of an id.
     """
+    from epochal.cli.run_shown import show_run
     from epochal.decisions.charter import charter_for_training
-    from epochal.registry import aliases
 
     with open_store(workspace) as store:
         document = store.find_run(run, project)
@@ -71,38 +52,10 @@ def show_command(
                 click.echo(part.text, nl=False, err=part.stream == "stderr")
             return
         charter = charter_for_training(store.folder, document.project, Path.cwd())
-        _hide_test_numbers(store, document, charter.split)
-        shown = RunShown(
-            status=store.status(document),
-            duration=document.duration,
-            aliases=tuple(
-                name
-                for name, change in aliases(store, document.project).items()
-                if change.run == document.id
-            ),
-            folder=str(store.folder.run_folder(document.id) or ""),
-            run=document,
-        )
+        shown = show_run(store, document, charter.split)
         if as_json:
             print_json(shown)
             return
         from epochal.cli.run_page import print_run
 
         print_run(console(), shown, charter, everything=everything)
-
-
-def _hide_test_numbers(store: Store, document: RunDocument, split: str) -> None:
-    """Take out the numbers of looks at the test split that showed a verdict only, or nothing."""
-    from epochal.decisions.ledger import ledger
-
-    bodies = [s.body for s in document.evaluations]
-    if not any(isinstance(body, Evaluated) and body.split == split for body in bodies):
-        return
-    looks = ledger(store)
-    for place, stamped in enumerate(document.evaluations):
-        body = stamped.body
-        if isinstance(body, Evaluated) and body.split == split:
-            look = looks.look(body.look)
-            if look is None or look.revealed != "number":
-                hidden = msgspec.structs.replace(body, metrics={})
-                document.evaluations[place] = msgspec.structs.replace(stamped, body=hidden)

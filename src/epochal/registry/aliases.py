@@ -20,6 +20,7 @@ __all__ = [
     "BASELINE",
     "AliasChange",
     "aliases",
+    "aliases_of",
     "get_alias",
     "get_baseline",
     "history",
@@ -92,6 +93,12 @@ def history(store: Store, project: str, alias: str | None = None) -> list[AliasC
 def aliases(store: Store, project: str) -> dict[str, AliasChange]:
     """Return where each alias of the project points now, by name."""
     return {change.alias: change for change in history(store, project)}
+
+
+def aliases_of(store: Store, run: RunDocument) -> tuple[str, ...]:
+    """Return the names that point at `run`."""
+    now = aliases(store, run.project)
+    return tuple(name for name, change in now.items() if change.run == run.id)
 
 
 def get_alias(store: Store, project: str, alias: str) -> RunDocument | None:
