@@ -188,6 +188,34 @@ def test_search_filters_sorts_and_pages(mlflow: Mlflow) -> None:
     assert names == [f"r{i}" for i in range(6, -1, -1)]
 
 
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [
+        ("Created >= 1001", ["r1"]),
+        ("dataset.name IN ('val', 'x')", ["r1"]),
+        ("dataset.context NOT IN ('x')", ["r1"]),
+        ("run_id NOT IN ('x',)", ["r1", "r0"]),
+        ("dataset.nope = 'x'", None),
+        ("attributes.lifecycle_stage = 'active'", None),
+        ("attributes.experiment_id = '0'", None),
+        ("run_name IS NULL", None),
+        ("run_name IN ('r0')", None),
+    ],
+)
+def test_filters_of_runs_reach_as_far_as_clients_do(
+    mlflow: Mlflow, filter: str, expected: list[str] | None
+) -> None:
+    for i in range(2):
+        run = mlflow.new_run(run_name=f"r{i}", start_time=1000 + i)
+    tags = [{"key": "mlflow.data.context", "value": "testing"}]
+    dataset = {"dataset": {"name": "val", "digest": "1"}, "tags": tags}
+    mlflow.post("runs/log-inputs", run_id=run, datasets=[dataset])
+    status = 400 if expected is None else 200
+    found = mlflow.post("runs/search", status, experiment_ids=["0"], filter=filter)
+    if expected is not None:
+        assert [r["info"]["run_name"] for r in found["runs"]] == expected
+
+
 def test_runs_of_our_own_are_seen_by_clients(store: Store, mlflow: Mlflow) -> None:
     with epochal.init("own", "v1_baseline", workspace=store.folder.root, capture=False) as run:
         run.config["lr"] = 0.1

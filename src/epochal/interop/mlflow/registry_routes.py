@@ -56,9 +56,15 @@ def _search_models(store: Store, given: Given) -> dict[str, Any]:
         def lookup(entity: str, key: str) -> Any:
             if entity == "tag":
                 return model["tags"].get(key, _ABSENT.get(key))
-            if key not in ("name", "last_updated_timestamp", "timestamp"):
+            known = {
+                "name": model["name"],
+                "creation_timestamp": model["created"],
+                "last_updated_timestamp": model["updated"],
+                "timestamp": model["updated"],
+            }
+            if key not in known:
                 raise invalid(f"Invalid attribute name: {key}")
-            return model["name"] if key == "name" else model["updated"]
+            return known[key]
 
         return lookup
 

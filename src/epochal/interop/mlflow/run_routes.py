@@ -161,11 +161,17 @@ def _log_model(store: Store, given: Given) -> dict[str, Any]:
 
 # --- search --------------------------------------------------------------------------------------
 
-_NUMERIC = ("start_time", "created", "end_time")
-_ATTRIBUTES = (
-    "run_id", "run_name", "status", "artifact_uri", "user_id", "experiment_id",
-    "lifecycle_stage", *_NUMERIC,
-)  # fmt: skip
+_NUMERIC = ("start_time", "created", "Created", "end_time")
+_ATTRIBUTES: tuple[str, ...] = (
+    "run_id",
+    "run_name",
+    "status",
+    "artifact_uri",
+    "user_id",
+    "start_time",
+    "end_time",
+)
+_DATASET_KEYS: tuple[str, ...] = ("name", "digest", "context")
 _ALIASES = {"created": "start_time", "Created": "start_time", "run name": "run_name"}
 _ALIASES |= {
     "Run name": "run_name",
@@ -178,12 +184,19 @@ _ALIASES |= {
 def _search_runs(store: Store, given: Given) -> dict[str, Any]:
     clauses = parse_filter(text(given, "filter"), numeric=_NUMERIC)
     for clause in clauses:
-        _attribute(clause.entity, clause.key)
-        if clause.op in ("IN", "NOT IN") and _ALIASES.get(clause.key, clause.key) != "run_id":
-            raise invalid(f"The operator '{clause.op}' is only supported for 'run_id'")
+        _check_key(clause.entity, clause.key)
+        is_id = clause.entity == "attribute" and _ALIASES.get(clause.key, clause.key) == "run_id"
+        if clause.op in ("IN", "NOT IN") and not is_id and clause.entity != "dataset":
+            raise invalid(
+                f"The operator '{clause.op}' is only supported for 'run_id' and datasets"
+            )
+        if clause.op in ("IS NULL", "IS NOT NULL") and clause.entity not in ("param", "tag"):
+            raise invalid(f"The operator '{clause.op}' is only supported for params and tags")
     orders = parse_order([*listed(given, "order_by"), "start_time DESC", "run_id ASC"])
     for order in orders:
-        _attribute(order.entity, order.key)
+        _check_key(order.entity, order.key)
+        if order.entity == "dataset":
+            raise invalid(f"Invalid order_by key 'dataset.{order.key}': a run may have several")
     known = experiments(store)
     projects = {
         known[str(id)].project for id in listed(given, "experiment_ids") if str(id) in known
@@ -201,11 +214,15 @@ def _search_runs(store: Store, given: Given) -> dict[str, Any]:
     return {"runs": [run_json(store, one) for one in runs]} | token
 
 
-def _attribute(entity: str, key: str) -> None:
-    if entity == "attribute" and _ALIASES.get(key, key) not in _ATTRIBUTES:
-        raise invalid(
-            f"Invalid attribute key '{key}' specified. Valid keys are '{sorted(_ATTRIBUTES)}'"
-        )
+def _check_key(entity: str, key: str) -> None:
+    if entity == "attribute":
+        valid, key = _ATTRIBUTES, _ALIASES.get(key, key)
+    elif entity == "dataset":
+        valid = _DATASET_KEYS
+    else:
+        return
+    if key not in valid:
+        raise invalid(f"Invalid {entity} key '{key}' specified. Valid keys are '{sorted(valid)}'")
 
 
 def _run_lookup(store: Store, document: RunDocument) -> Lookup:

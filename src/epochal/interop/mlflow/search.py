@@ -179,6 +179,9 @@ def _list(tokens: _Tokens) -> frozenset[str]:
             return frozenset(values)
         if mark != ("mark", ","):
             raise tokens.wrong()
+        if tokens.peek() == ("mark", ")"):  # as Python writes a tuple of one
+            tokens.take()
+            return frozenset(values)
 
 
 def _unquoted(text: str) -> str:
