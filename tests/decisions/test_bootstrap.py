@@ -127,7 +127,7 @@ def test_pooled_recall_equals_the_operating_point_under_any_weights(metric):
 
 @pytest.mark.parametrize("metric", ["precision", "recall", "f1", "mAP75"])
 def test_other_metrics_can_be_drawn(metric):
-    assert can_resample(metric)
+    assert can_resample(metric, A)
     draws = bootstrap([A], metric, resamples=3)[0]
     assert 0 < draws.point < 1
     assert draws.values.std() > 0

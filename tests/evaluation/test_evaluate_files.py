@@ -209,7 +209,9 @@ class TestClassification:
 
     def test_numbers(self, files):
         evaluation, records, boxes = evaluate_files(*files(self.TRUTH, self.SCORES), split="test")
-        assert (records, boxes) == (None, None)
+        assert boxes is None
+        assert records.images == ("a.jpg", "b.jpg", "c.jpg")
+        assert (records.true.tolist(), records.predicted.tolist()) == ([0, 1, 1], [0, 0, 1])
         assert evaluation.task == "classify"
         assert evaluation.metrics["accuracy_top1"] == pytest.approx(2 / 3)
         assert evaluation.metrics["accuracy_top5"] == 1.0
@@ -226,15 +228,27 @@ class TestClassification:
 
         rng = np.random.default_rng(0)
         scores, truth = rng.random((200, 9)).round(1), rng.integers(0, 9, 200)
-        found = build_classification(
-            truth, scores, classes=list("abcdefghi"), split="val", dataset="x"
+        found, outcomes = build_classification(
+            truth,
+            scores,
+            images=[f"{i}.jpg" for i in range(200)],
+            classes=list("abcdefghi"),
+            split="val",
+            dataset="x",
         )
         before = [
             (row > row[t]).sum() + (row[:t] == row[t]).sum()
             for row, t in zip(scores, truth, strict=True)
         ]
+        assert outcomes.place.tolist() == before
         assert found.metrics["accuracy_top1"] == np.mean(np.array(before) < 1)
         assert found.metrics["accuracy_top5"] == np.mean(np.array(before) < 5)
+
+    def test_images_are_grouped(self, files):
+        given = files(self.TRUTH, self.SCORES)
+        assert evaluate_files(*given, group_of="^[ab]|c")[1].groups == ("a", "b", "c")
+        with pytest.raises(InvalidInput, match=r"c\.jpg does not match"):
+            evaluate_files(*given, group_of="^([ab])")
 
     @pytest.mark.parametrize(
         ("truth", "scores", "message"),

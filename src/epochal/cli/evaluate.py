@@ -22,7 +22,7 @@ from epochal.errors import InvalidInput
 if TYPE_CHECKING:
     from epochal.decisions.charter import Charter
     from epochal.decisions.decision import Decision
-    from epochal.evaluation import Boxes, Evaluation, MatchRecords
+    from epochal.evaluation import Boxes, Evaluation, ImageRecords
     from epochal.records import Look
     from epochal.store.documents import RunDocument
     from epochal.store.store import Store
@@ -237,7 +237,7 @@ def _from_files(
     from epochal.evaluation.storage import store_evaluation
     from epochal.store.blobs import digest_of
 
-    def evaluate() -> tuple[Evaluation, MatchRecords | None, Boxes | None]:
+    def evaluate() -> tuple[Evaluation, ImageRecords | None, Boxes | None]:
         with progress("reading files", unit="") as advance:
             return evaluate_files(
                 ground_truth, predictions, split=split, progress=advance, **reading
@@ -248,16 +248,17 @@ def _from_files(
         return Outcome(run=None, name="", split=split, evaluations=(evaluation,))
     with open_store(workspace) as store:
         run = store.find_run(named, project)
-        evaluation, matches, boxes = evaluate()
+        evaluation, records, boxes = evaluate()
         version = find_version(evaluation.dataset_digest, tagged_versions(store.folder).values())
         if version is not None:
             ref = f"{version.name}@{version.tag}"
             evaluation = msgspec.structs.replace(evaluation, dataset=ref)
         look = ""
-        if split == "test" and boxes is not None:
+        if split == "test" and (measured := boxes or records) is not None:
             # Whoever made the predictions has used the images already; here it is written down.
             # Files without the images are told apart by the images' names.
-            digests = boxes.digests or [digest_of(name.encode()) for name in boxes.images]
+            digests = boxes.digests if boxes is not None else ()
+            digests = digests or tuple(digest_of(name.encode()) for name in measured.images)
             opened = open_look(
                 store.folder,
                 project=run.project,
@@ -270,7 +271,7 @@ def _from_files(
             shown = {"evaluator": evaluation.evaluator, **evaluation.metrics}
             complete_look(store.folder, opened, shown, "number")
             look = opened.look
-        body = store_evaluation(store.blobs, evaluation, matches, boxes, look=look)
+        body = store_evaluation(store.blobs, evaluation, records, boxes, look=look)
         store.record(body, run=run.id)
     return Outcome(
         run=run.id,
@@ -335,11 +336,24 @@ def _draw_classes(evaluation: Evaluation) -> None:
     if not evaluation.per_class:
         return
     table = Table(box=None, pad_edge=False)
+    fields = {
+        "images": "images",
+        "objects": "instances",
+        "AP50-95": "ap",
+        "AP50": "ap50",
+        "recall@P.95": "recall_at_precision",
+    }
+    if evaluation.task == "classify":
+        fields = {name: name for name in ("images", "precision", "recall", "f1")}
     table.add_column("class")
-    for title in ("images", "objects", "AP50-95", "AP50", "recall@P.95"):
+    for title in fields:
         table.add_column(title, justify="right")
     for row in evaluation.per_class:
-        shares = (row.ap, row.ap50, row.recall_at_precision)
-        cells = ("–" if value is None else f"{value:.3f}" for value in shares)
-        table.add_row(row.name, str(row.images), str(row.instances), *cells)
+        table.add_row(row.name, *(_cell(getattr(row, field)) for field in fields.values()))
     console().print(table)
+
+
+def _cell(value: int | float | None) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "–" if value is None else str(value)

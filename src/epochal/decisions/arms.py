@@ -23,6 +23,7 @@ from epochal.decisions.replicates import replicates
 from epochal.evaluation.document import conditions, differences
 from epochal.evaluation.grouping import with_groups
 from epochal.evaluation.match_records import MatchRecords
+from epochal.evaluation.storage import ImageRecords
 from epochal.records import Evaluated
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
@@ -74,13 +75,14 @@ class Arms:
     @property
     def has_records(self) -> bool:
         """Whether the metric can be computed for any draw of the images, on both sides."""
-        return can_resample(self.metric) and all(
-            m.records is not None for m in (*self.baseline, *self.candidate)
+        return all(
+            m.records is not None and can_resample(self.metric, m.records)
+            for m in (*self.baseline, *self.candidate)
         )
 
     @property
-    def records(self) -> MatchRecords:
-        """The candidate's match records."""
+    def records(self) -> ImageRecords:
+        """The candidate's records of each image."""
         found = self.candidate[0].records
         assert found is not None  # callers ask `has_records` first
         return found
@@ -241,15 +243,17 @@ def _has_measured(run: RunDocument, split: str, fingerprint: str) -> bool:
     )
 
 
-def _unlike(a: MatchRecords | None, b: MatchRecords | None) -> list[str]:
+def _unlike(a: ImageRecords | None, b: ImageRecords | None) -> list[str]:
     """Return why the records cannot be drawn together; empty where they can."""
     if a is None or b is None:
         return []
     if a.classes != b.classes:
-        return ["class list: the match records have different ones"]
+        return ["class list: the per-image records have different ones"]
     if a.images != b.images and set(a.images) != set(b.images):
         shared = len(set(a.images) & set(b.images))
         return [f"images: {shared} of {a.n_images} and {b.n_images} are the same by name"]
+    if not (isinstance(a, MatchRecords) and isinstance(b, MatchRecords)):
+        return []
     if np.array_equal(np.sort(a.thresholds), np.sort(b.thresholds)):
         return []
     return ["IoU thresholds: the match records have different ones"]

@@ -2,8 +2,8 @@
 
 Images (or clips, where records name groups) are drawn with replacement, the same draw for every
 model, so that what is hard for all of them cancels in a difference. A draw is a vector of
-weights; match records answer for any weights without matching again (see `Resampler`). Efron's
-bootstrap with multinomial counts; classes without objects in a draw leave both means.
+weights; records answer for any weights without matching again (see `Resampler`, `Outcomes`).
+Efron's bootstrap with multinomial counts; classes without objects in a draw leave both means.
 """
 
 from __future__ import annotations
@@ -18,10 +18,25 @@ import numpy as np
 import numpy.typing as npt
 
 from epochal.errors import InvalidInput
-from epochal.evaluation import MatchRecords, Resampler, best_f1
+from epochal.evaluation import (
+    ACCURACIES,
+    ImageRecords,
+    MatchRecords,
+    Outcomes,
+    Resampler,
+    best_f1,
+)
 from epochal.evaluation.evaluators import definition_of
 
-__all__ = ["RESAMPLES", "Draws", "bootstrap", "can_resample", "class_metric", "looks_like_video"]
+__all__ = [
+    "RESAMPLES",
+    "Draws",
+    "bootstrap",
+    "can_resample",
+    "class_metric",
+    "class_noun",
+    "looks_like_video",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,7 +60,7 @@ class Draws:
     values
         (b,) the metric under each draw; NaN where it is undefined there.
     class_point, class_values
-        (k,) and (b, k) per-class AP likewise (see `class_metric`).
+        (k,) and (b, k) the metric of each class likewise (see `class_metric`).
     """
 
     point: float
@@ -54,18 +69,30 @@ class Draws:
     class_values: Floats
 
 
-def can_resample(metric: str) -> bool:
-    """Return whether `metric` can be computed from match records."""
+def can_resample(metric: str, records: ImageRecords) -> bool:
+    """Return whether `metric` can be computed from records of that kind."""
+    if isinstance(records, Outcomes):
+        return metric in ACCURACIES
     return metric in _AP or metric in _POINTS or _PRECISION.fullmatch(metric) is not None
 
 
 def class_metric(metric: str) -> str:
-    """Return which AP of a class goes with `metric`: AP50 with mAP50, else AP50-95."""
+    """Return what of a class goes with `metric`.
+
+    Recall with a classifier's accuracy, AP50 with mAP50, AP75 with mAP75, else AP50-95.
+    """
+    if metric in ACCURACIES:
+        return "recall"
     return {"mAP50": "AP50", "mAP75": "AP75"}.get(metric, "AP50-95")
 
 
+def class_noun(metric: str) -> str:
+    """Return what a sentence calls it: AP, whatever its IoU, or recall."""
+    return "recall" if class_metric(metric) == "recall" else "AP"
+
+
 def bootstrap(
-    records: Sequence[MatchRecords],
+    records: Sequence[ImageRecords],
     metric: str,
     *,
     resamples: int = RESAMPLES,
@@ -81,7 +108,8 @@ def bootstrap(
         groups are drawn instead of images.
     metric
         ``mAP50-95``, ``mAP50``, ``mAP75``, ``recall@precision=P`` (micro), or ``precision``,
-        ``recall``, ``f1`` at the threshold of the best mean F1.
+        ``recall``, ``f1`` at the threshold of the best mean F1; of a classifier's outcomes one
+        of `ACCURACIES`.
     seed
         Of the generator: equal seeds give equal draws.
 
@@ -91,14 +119,20 @@ def bootstrap(
         If the records are of different images, classes or groups, or the metric cannot be
         computed from them.
     """
-    if not can_resample(metric):
-        raise InvalidInput(
-            f"{metric} cannot be computed from match records",
-            "decide on mAP50-95, mAP50 or recall@precision=0.95",
-        )
+    for one in records:
+        if not can_resample(metric, one):
+            named = "mAP50-95, mAP50 or recall@precision=0.95"
+            if isinstance(one, Outcomes):
+                named = ", ".join(ACCURACIES)
+            raise InvalidInput(
+                f"{metric} cannot be computed from these per-image records", f"decide on {named}"
+            )
     places = [_places(records[0], other) for other in records]
     unit, units = _units(records[0])
-    models = [_Model(model, metric) for model in records]
+    models = [
+        _Classifier(model, metric) if isinstance(model, Outcomes) else _Detector(model, metric)
+        for model in records
+    ]
     draw = np.random.default_rng(seed)
     values = np.empty((len(models), resamples))
     class_values = np.empty((len(models), resamples, len(records[0].classes)))
@@ -117,8 +151,19 @@ def bootstrap(
     return found
 
 
-class _Model:
-    """The metric (b,) and the per-class AP (b, k) of one model's records for weights (b, n)."""
+class _Classifier:
+    """The metric (b,) and the recall of each class (b, k) for weights (b, n)."""
+
+    def __init__(self, outcomes: Outcomes, metric: str) -> None:
+        self._outcomes, self._metric = outcomes, metric
+
+    def __call__(self, weights: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+        outcomes = self._outcomes
+        return outcomes.accuracy(self._metric, weights), outcomes.recall(weights)
+
+
+class _Detector:
+    """The metric (b,) and the AP of each class (b, k) for weights (b, n)."""
 
     def __init__(self, records: MatchRecords, metric: str) -> None:
         self._other: Callable[[Floats], float] | None = None
@@ -189,10 +234,10 @@ class _PooledRecall:
         return float(tp[good].max() / truth) if good.any() else 0.0
 
 
-def _places(first: MatchRecords, other: MatchRecords) -> npt.NDArray[np.int64]:
+def _places(first: ImageRecords, other: ImageRecords) -> npt.NDArray[np.int64]:
     """Return where each image of `other` stands in `first`."""
     if first.classes != other.classes:
-        raise InvalidInput("the match records have different class lists", "evaluate both again")
+        raise InvalidInput("the records have different class lists", "evaluate both again")
     if first.images == other.images:
         return np.arange(first.n_images)
     place = {name: i for i, name in enumerate(first.images)}
@@ -200,13 +245,13 @@ def _places(first: MatchRecords, other: MatchRecords) -> npt.NDArray[np.int64]:
     shared = len({i for i in found if i >= 0})
     if shared < len(found) or len(found) != first.n_images:
         raise InvalidInput(
-            f"the match records share {shared} of {first.n_images} and {len(found)} images",
+            f"the records share {shared} of {first.n_images} and {len(found)} images",
             "evaluate both runs on the same split",
         )
     return np.array(found, np.int64)
 
 
-def _units(records: MatchRecords) -> tuple[npt.NDArray[np.int64], int]:
+def _units(records: ImageRecords) -> tuple[npt.NDArray[np.int64], int]:
     """Return which unit each image belongs to, and how many units are drawn."""
     if not records.groups:
         return np.arange(records.n_images), records.n_images

@@ -170,8 +170,9 @@ group_of = {group_of}
 # How often a recipe that is no better may pass on val: 5 %.
 alpha = {alpha}
 
-# A better mean must not hide a broken class: every class keeps 90 % of the baseline's AP. Only a
-# drop that noise does not explain blocks; dips within noise are listed.
+# A better mean must not hide a broken class: every class keeps 90 % of the baseline's AP, or in
+# a classifier of its recall. Only a drop that noise does not explain blocks; dips within noise
+# are listed.
 keep_share = {keep_share}
 
 # true: any class below that share blocks, noise or not. With 20 classes and 500 images even an

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from epochal.decisions.bootstrap import Draws
 from epochal.decisions.multiplicity import holm
-from epochal.evaluation import MatchRecords
+from epochal.evaluation import ImageRecords
 
 __all__ = ["ClassCheck", "ClassState", "check_classes", "check_classes_literally"]
 
@@ -27,7 +27,7 @@ _NORMAL = NormalDist()
 
 
 class ClassCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """One class against its floor. AP in 0..1."""
+    """One class against its floor: its AP, or in a classifier its recall, in 0..1."""
 
     name: str
     instances: int
@@ -35,7 +35,7 @@ class ClassCheck(msgspec.Struct, frozen=True, kw_only=True):
     baseline: float | None
     candidate: float | None
     floor: float | None
-    """The share of the baseline's AP that it has to keep."""
+    """What it has to keep of the baseline's."""
     state: ClassState
     """``kept``: at or above the floor. ``dip``: below, within noise. ``lost``: below, and noise
     does not explain it. ``thin``: too rare to judge alone. ``not in baseline``: the baseline does
@@ -49,7 +49,7 @@ class ClassCheck(msgspec.Struct, frozen=True, kw_only=True):
 def check_classes(
     baseline: Sequence[Draws],
     candidate: Sequence[Draws],
-    records: MatchRecords,
+    records: ImageRecords,
     *,
     keep_share: float,
     min_instances: int,

@@ -74,7 +74,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The rules in force."""
     charter_version: int
     evidence: str = ""
-    """Level: E0 numbers, E1 numbers of several seeds, E2 match records, E3 those of several."""
+    """Level: E0 numbers, E1 those of several seeds, E2 per-image records, E3 those of several."""
     preregistration: Preregistration
     override: str = ""
     """The reason, where a person shipped against the gates; `kind` still says what they found."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from epochal.errors import EpochalError
 from epochal.evaluation.document import Evaluation
-from epochal.evaluation.match_records import MatchRecords
-from epochal.evaluation.storage import load_evaluation, load_matches
+from epochal.evaluation.storage import ImageRecords, load_evaluation, load_records
 from epochal.records import Artifact, Evaluated
 from epochal.store.documents import RunDocument
 from epochal.store.store import Store
@@ -26,7 +25,7 @@ class Measured:
     look: str
     """Id of the ledger's look; empty where it was none."""
     evaluation: Evaluation
-    records: MatchRecords | None
+    records: ImageRecords | None
     tied: bool
     """Whether the evaluation names weights, and they are the run's."""
 
@@ -110,7 +109,7 @@ def measured(
     except EpochalError as error:
         return Missing(run, f"the evaluation of {run.name} on {split}: {error.message}", command)
     try:
-        records = load_matches(store.blobs, evaluation)
+        records = load_records(store.blobs, evaluation)
     except EpochalError:
         records = None  # judged as numbers alone; `epochal doctor` tells what is damaged
     return Measured(

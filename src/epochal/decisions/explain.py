@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from epochal.analysis.metrics import Metric, format_gain, format_value
+from epochal.decisions.bootstrap import class_noun
 from epochal.decisions.charter import Charter
 from epochal.decisions.class_floor import ClassCheck
 from epochal.decisions.decision import Decision
@@ -35,8 +36,8 @@ MARKS = {"pass": "✔", "fail": "✘", "unknown": "?", "not applicable": "–"}
 _LEVELS = {
     "E0": "numbers alone: noise cannot be told from a gain",
     "E1": "numbers of several seeds: how much another set of images would change is unknown",
-    "E2": "match records of one training each; the spread over seeds is assumed",
-    "E3": "match records of several seeds of both recipes",
+    "E2": "per-image records of one training each; the spread over seeds is assumed",
+    "E3": "per-image records of several seeds of both recipes",
 }
 
 
@@ -154,8 +155,11 @@ def asks(gate: Gate, decision: Decision) -> str:
     metric = metric_of(decision)
     wanted = format_gain(metric, charter.min_gain_stored).lstrip("+")
     share = f"{100 * charter.keep_share:.3g} %"
+    noun = class_noun(charter.metric)
     if charter.rule_set == "literal" and gate.number in (1, 2):
-        what = f"at least {wanted} {metric.name}" if gate.number == 1 else f"{share} of every AP"
+        what = (
+            f"at least {wanted} {metric.name}" if gate.number == 1 else f"{share} of every {noun}"
+        )
         return f"is there {what} on {charter.split}, by bare numbers?"
     match gate.number:
         case 1:
@@ -164,7 +168,7 @@ def asks(gate: Gate, decision: Decision) -> str:
                 f"{100 * (1 - charter.alpha):.3g} % confidence?"
             )
         case 2:
-            return f"does any class fall below {share} of the baseline's AP, beyond noise?"
+            return f"does any class fall below {share} of the baseline's {noun}, beyond noise?"
         case 3 if decision.baseline is None:
             return f"does it reach the charter's floors on {charter.split}, by the named person?"
         case 3:

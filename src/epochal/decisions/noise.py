@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from epochal.decisions.bootstrap import Draws
 from epochal.decisions.distributions import t_cdf, t_quantile
+from epochal.evaluation import ACCURACIES
 
 __all__ = [
     "PRIORS",
@@ -233,12 +234,14 @@ def prior_spread(training_images: int | None, metric: str) -> SeedSpread:
     training_images
         None, where the data was never tagged, is taken as few.
     metric
-        A recall at a fixed precision varies about four times as much as an mAP.
+        A recall at a fixed precision varies about four times as much as an mAP; an accuracy is
+        taken to vary as one, and the source says so.
     """
     n = training_images or 0
     sd = next(sd for at_least, sd in PRIORS if n >= at_least)
     wider = 4.0 if metric.startswith("recall@") else 1.0
+    whose = " of an mAP, taken for an accuracy's:" if metric in ACCURACIES else " of"
     size = f"{n} training images" if training_images else "an unknown number of training images"
     return SeedSpread(
-        sd=sd * wider, source=f"published spread of {sd * wider * 100:g} points for {size}"
+        sd=sd * wider, source=f"published spread{whose} {sd * wider * 100:g} points for {size}"
     )

@@ -64,15 +64,19 @@ from epochal.evaluation.operating_points import (
     threshold_at,
     ultralytics_best_f1,
 )
+from epochal.evaluation.outcomes import ACCURACIES, Outcomes
 from epochal.evaluation.storage import (
+    ImageRecords,
     load_boxes,
     load_evaluation,
     load_matches,
+    load_records,
     store_evaluation,
 )
 from epochal.evaluation.yolo_format import read_yolo_predictions, read_yolo_truth
 
 __all__ = [
+    "ACCURACIES",
     "AGNOSTIC_IOU",
     "ALL",
     "BACKGROUND",
@@ -94,9 +98,11 @@ __all__ = [
     "Curves",
     "Definition",
     "Evaluation",
+    "ImageRecords",
     "MatchRecords",
     "OperatingPoint",
     "OperatingPoints",
+    "Outcomes",
     "PairSimilarity",
     "Point",
     "Resampler",
@@ -117,6 +123,7 @@ __all__ = [
     "load_boxes",
     "load_evaluation",
     "load_matches",
+    "load_records",
     "match",
     "read_coco",
     "read_coco_predictions",

@@ -11,6 +11,8 @@ import numpy as np
 
 from epochal.errors import InvalidInput
 from epochal.evaluation.document import ClassResult, ConfusionMatrix, Evaluation
+from epochal.evaluation.grouping import with_groups
+from epochal.evaluation.outcomes import ACCURACIES, Outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,19 +36,19 @@ CLASSIFICATION = "epochal/classification"
 SCALARS = "external"
 """Evaluator id of numbers that somebody else computed, where no other is given."""
 
-_TOP = 5
-
 
 def build_classification(
     truth: ArrayLike,
     probabilities: ArrayLike,
     *,
+    images: Sequence[str],
     classes: Sequence[str],
     split: str,
     dataset: str,
+    groups: Sequence[str] = (),
     protocol: Mapping[str, Any] | None = None,
     **described: Any,
-) -> Evaluation:
+) -> tuple[Evaluation, Outcomes]:
     """Compute the evaluation of a classifier.
 
     Top-1 and top-5 accuracy are the shares of images whose class is the most probable, or among
@@ -60,8 +62,15 @@ def build_classification(
         (n,) index of the true class.
     probabilities
         (n, k) a score for each class, higher is more probable.
+    images, groups
+        (n,) names, by which two models' results are paired; what each was sampled with, or none.
     split, dataset, protocol, described
         Copied into the document, see `Evaluation`.
+
+    Returns
+    -------
+    evaluation, outcomes
+        The document, and what was said of each image, from which it follows.
 
     Raises
     ------
@@ -83,11 +92,21 @@ def build_classification(
         at = int((~np.isfinite(score)).any(axis=1).argmax())
         raise InvalidInput(f"image {at}: a probability is not finite")
     ranked = np.argsort(-score, axis=1, kind="stable")
-    top = ranked[:, 0]
+    top: Any = ranked[:, 0]
+    outcomes = Outcomes(
+        images=tuple(images),
+        classes=tuple(classes),
+        groups=tuple(groups),
+        evaluator=CLASSIFICATION,
+        true=true,
+        predicted=top,
+        place=(ranked == true[:, None]).argmax(axis=1),
+    )
+    once = np.ones((1, len(true)))
     matrix: NDArray[np.int64] = np.bincount(top * k + true, minlength=k * k).reshape(k, k)
     instances, predicted, hits = matrix.sum(axis=0), matrix.sum(axis=1), np.diag(matrix)
     recall = _share(hits, instances)
-    return Evaluation(
+    evaluation = Evaluation(
         task="classify",
         split=split,
         dataset=dataset,
@@ -95,11 +114,7 @@ def build_classification(
         evaluator=CLASSIFICATION,
         protocol=dict(protocol or {}),
         classes=tuple(classes),
-        metrics={
-            "accuracy_top1": float((top == true).mean()),
-            "accuracy_top5": float((ranked[:, :_TOP] == true[:, None]).any(axis=1).mean()),
-            "accuracy_mean_class": _mean(recall),
-        },
+        metrics={metric: float(outcomes.accuracy(metric, once)[0]) for metric in ACCURACIES},
         per_class=tuple(
             ClassResult(
                 id=c,
@@ -125,6 +140,7 @@ def build_classification(
         ),
         **described,
     )
+    return evaluation, outcomes
 
 
 def build_scalars(
@@ -214,13 +230,15 @@ def read_classification(
     predictions: Path,
     *,
     split: str,
+    groups: Path | None = None,
+    group_of: str = "",
     protocol: Mapping[str, Any] | None = None,
     **described: Any,
-) -> Evaluation:
+) -> tuple[Evaluation, Outcomes]:
     """Evaluate a CSV file ``image,label`` and one of ``image`` and a probability per class.
 
     Classes are the columns of the predictions; each image of the ground truth has to be predicted,
-    and no other.
+    and no other. Images may be grouped, see `with_groups`.
 
     Raises
     ------
@@ -274,9 +292,10 @@ def read_classification(
         )
     images = sorted(truth)
     content = "\n".join(f"{name}\t{classes[truth[name]]}" for name in images)
-    return build_classification(
+    evaluation, outcomes = build_classification(
         np.array([truth[name] for name in images], np.int64),
         np.array([scores[name] for name in images]).reshape(-1, len(classes)),
+        images=images,
         classes=classes,
         split=split,
         dataset=str(ground_truth),
@@ -284,6 +303,7 @@ def read_classification(
         protocol=protocol,
         **described,
     )
+    return evaluation, with_groups(outcomes, groups, group_of)
 
 
 def _csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -300,8 +320,3 @@ def _csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> list[float | None]:
     return [float(a / b) if b else None for a, b in zip(part, whole, strict=True)]
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None

@@ -137,6 +137,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the blob with the `MatchRecords`; empty: not kept."""
     boxes: str = ""
     """Digest of the blob with the `Boxes`; empty: not kept."""
+    outcomes: str = ""
+    """Digest of the blob with a classifier's `Outcomes`; empty: not kept."""
     source: str = ""
     """Where it comes from, e.g. ``ultralytics/8.4.190 final validation``."""
     created_by: str = ""

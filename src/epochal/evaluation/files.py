@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from epochal.evaluation.detections import Boxes
     from epochal.evaluation.document import Evaluation
-    from epochal.evaluation.match_records import MatchRecords
+    from epochal.evaluation.storage import ImageRecords
 
 __all__ = ["evaluate_files"]
 
@@ -57,7 +57,7 @@ def evaluate_files(
     weights_name: str = "",
     protocol: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Evaluation, MatchRecords | None, Boxes | None]:
+) -> tuple[Evaluation, ImageRecords | None, Boxes | None]:
     """Evaluate predictions in files against ground truth in files.
 
     =========================== ================================================================
@@ -103,7 +103,7 @@ def evaluate_files(
     Returns
     -------
     evaluation, records, boxes
-        Records and boxes are None for tasks that have none.
+        Match records, or a classifier's outcomes; boxes. None for what has none.
 
     Raises
     ------
@@ -122,11 +122,15 @@ def evaluate_files(
         "created_by": f"epochal/{__version__}",
     }
     if is_classification(truth_path, prediction_path):
-        return (
-            read_classification(truth_path, prediction_path, protocol=protocol, **described),
-            None,
-            None,
+        evaluation, outcomes = read_classification(
+            truth_path,
+            prediction_path,
+            groups=None if groups is None else Path(groups),
+            group_of=group_of,
+            protocol=protocol,
+            **described,
         )
+        return evaluation, outcomes, None
     results = _prediction_file(prediction_path)
     if truth_path.suffix.lower() == ".json":
         folder = None if images is None else Path(images)

@@ -13,14 +13,15 @@ from epochal.errors import InvalidInput, NotFound
 if TYPE_CHECKING:
     from epochal.evaluation.detections import Boxes
     from epochal.evaluation.match_records import MatchRecords
+    from epochal.evaluation.outcomes import Outcomes
 
 __all__ = ["with_groups"]
 
-Grouped = TypeVar("Grouped", "Boxes", "MatchRecords")
+Grouped = TypeVar("Grouped", bound="Boxes | MatchRecords | Outcomes")
 
 
 def with_groups(boxes: Grouped, file: Path | None, group_of: str) -> Grouped:
-    """Return boxes or match records with a group for each image; unchanged if none is asked for.
+    """Return boxes or records with a group for each image; unchanged if none is asked for.
 
     Parameters
     ----------

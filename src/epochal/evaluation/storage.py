@@ -1,26 +1,37 @@
-"""Evaluations among the blobs: the document, its match records and its boxes."""
+"""Evaluations among the blobs: the document, its per-image records and its boxes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from epochal.evaluation.detections import Boxes
 from epochal.evaluation.document import Evaluation, decode, encode
 from epochal.evaluation.match_records import MatchRecords
+from epochal.evaluation.outcomes import Outcomes
 from epochal.records import Evaluated, to_wire
 
 if TYPE_CHECKING:
     from epochal.store.blobs import Blobs
 
-__all__ = ["load_boxes", "load_evaluation", "load_matches", "store_evaluation"]
+__all__ = [
+    "ImageRecords",
+    "load_boxes",
+    "load_evaluation",
+    "load_matches",
+    "load_records",
+    "store_evaluation",
+]
+
+ImageRecords: TypeAlias = MatchRecords | Outcomes
+"""What is known image by image, so that metrics follow for any weights of the images."""
 
 
 def store_evaluation(
     blobs: Blobs,
     evaluation: Evaluation,
-    matches: MatchRecords | None = None,
+    records: ImageRecords | None = None,
     boxes: Boxes | None = None,
     *,
     look: str = "",
@@ -29,16 +40,18 @@ def store_evaluation(
 
     Parameters
     ----------
-    matches, boxes
+    records, boxes
         Stored as blobs of their own, whose digests go into the document.
     look
         Id of the ledger's look under which it was measured.
     """
-    kept = msgspec.structs.replace(
-        evaluation,
-        matches=blobs.put(matches.to_bytes()) if matches is not None else evaluation.matches,
-        boxes=blobs.put(boxes.to_bytes()) if boxes is not None else evaluation.boxes,
-    )
+    stored: dict[str, str] = {}
+    if records is not None:
+        name = "matches" if isinstance(records, MatchRecords) else "outcomes"
+        stored[name] = blobs.put(records.to_bytes())
+    if boxes is not None:
+        stored["boxes"] = blobs.put(boxes.to_bytes())
+    kept = msgspec.structs.replace(evaluation, **stored)
     return Evaluated(
         digest=blobs.put(encode(kept)),
         split=kept.split,
@@ -74,6 +87,19 @@ def load_matches(blobs: Blobs, evaluation: Evaluation) -> MatchRecords | None:
         As `MatchRecords.from_bytes`, or the blob is not there.
     """
     return MatchRecords.from_bytes(blobs.get(evaluation.matches)) if evaluation.matches else None
+
+
+def load_records(blobs: Blobs, evaluation: Evaluation) -> ImageRecords | None:
+    """Return what the evaluation kept of each image; None where nothing was.
+
+    Raises
+    ------
+    NotFound, Damaged, NewerFormat
+        As `MatchRecords.from_bytes`, or the blob is not there.
+    """
+    if evaluation.outcomes:
+        return Outcomes.from_bytes(blobs.get(evaluation.outcomes))
+    return load_matches(blobs, evaluation)
 
 
 def load_boxes(blobs: Blobs, evaluation: Evaluation) -> Boxes | None:

@@ -31,7 +31,7 @@ from epochal.run.recorder import Recorder, strict
 from epochal.run.values import metric_values, plain, portions, step_value
 
 if TYPE_CHECKING:
-    from epochal.evaluation import Boxes, Evaluation, MatchRecords
+    from epochal.evaluation import Boxes, Evaluation, ImageRecords
     from epochal.store.blobs import Blobs
 
 __all__ = ["Run"]
@@ -272,11 +272,11 @@ class Run:
     def evaluation(
         self,
         evaluation: Evaluation,
-        matches: MatchRecords | None = None,
+        records: ImageRecords | None = None,
         boxes: Boxes | None = None,
         look: str = "",
     ) -> str | None:
-        """Record an evaluation with its match records and boxes.
+        """Record an evaluation with what it knows of each image, and its boxes.
 
         Returns
         -------
@@ -287,7 +287,7 @@ class Run:
         def store(blobs: Blobs) -> Evaluated:
             from epochal.evaluation.storage import store_evaluation
 
-            return store_evaluation(blobs, evaluation, matches, boxes, look=look)
+            return store_evaluation(blobs, evaluation, records, boxes, look=look)
 
         return self.record_stored("evaluation on", getattr(evaluation, "split", "?"), store)
 

@@ -249,12 +249,12 @@ def _by_numbers(arms: Arms, charter: Charter, metric: Metric) -> Gate:
         name=NAME,
         outcome="unknown",
         kind="inconclusive",
-        sentence=f"{shown}, leaning {'to a win' if gain > 0 else 'against one'}: without match "
-        "records nobody can tell it from noise",
+        sentence=f"{shown}, leaning {'to a win' if gain > 0 else 'against one'}: without "
+        "per-image records nobody can tell it from noise",
         evidence=evidence,
         details=tuple(details),
         next=arms.commands(without_records=True)
-        or (f"a metric of match records (mAP50-95 ...) as the charter's: {metric.name} has none",),
+        or (f"one of mAP50-95, accuracy_top1 ... as the charter's: {metric.name} has no records",),
     )
 
 

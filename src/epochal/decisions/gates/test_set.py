@@ -157,7 +157,7 @@ def holds_on_test(
             name=NAME,
             outcome="unknown",
             kind="inconclusive",
-            sentence=f"without match records on {arms.split} nobody can tell a gain from noise",
+            sentence=f"without per-image records on {arms.split} nobody can tell gain from noise",
             evidence=base,
             next=arms.commands(without_records=True) or ("decide on mAP50-95",),
         )
@@ -217,7 +217,7 @@ def _judged(
             next=_next(judgement, arms),
         )
     gain = gain_sentence(found, charter, metric, arms)
-    classes = class_sentence(checks, charter.keep_share)
+    classes = class_sentence(checks, charter)
     raw = format_gain(metric, found.delta)
     shrunk = found.delta * max(0.0, 1 - (found.se / found.delta) ** 2) if found.delta else 0.0
     details = [*arms.notes, level, *advice]
