@@ -22,7 +22,8 @@ def _ids(url, *names):
 def _seen(page):
     """Return what the view shows: heads, rows with their dots, the legend of the first chart."""
     legend = page.get_by_role("region", name="mAP50-95").locator(".legend li")
-    legend.nth(2).wait_for()
+    for name in ("v3_run", "v500_run", "v998_run"):
+        legend.filter(has_text=name).wait_for()
     colour = "nodes => nodes.map(n => getComputedStyle(n).backgroundColor)"
     return {
         "heads": page.get_by_role("columnheader").all_inner_texts(),

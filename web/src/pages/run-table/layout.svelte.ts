@@ -44,7 +44,7 @@ export class Layout {
       const built = BUILT_IN.get(id);
       const column = known.get(id);
       const number = built ? !!built.number : column?.kind === "number" || column?.kind === "duration";
-      const width = this.#widthOf(id, built?.width ?? (number ? 116 : 130));
+      const width = this.#widthOf(id, built?.width ?? (number ? (table.by.length ? 168 : 116) : 130));
       const pinned = table.pinned.includes(id) && !this.narrow;
       const head = { id, title: short(built?.title ?? column?.title ?? id, 80), width, number, pinned, left, column };
       if (pinned) left += width;
