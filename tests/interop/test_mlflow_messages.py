@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from epochal.interop.mlflow import wire
+from epochal.interop.mlflow.errors import MlflowError
+from epochal.interop.mlflow.routing import Call
 from epochal.interop.mlflow.wire import mlflow_app
 from epochal.journal.folder import Folder
 from epochal.store.store import Store
@@ -27,9 +32,14 @@ class DirectGate:
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[TestClient]:
+def store(tmp_path: Path) -> Iterator[Store]:
     with Store(Folder.create(tmp_path)) as store:
-        yield TestClient(mlflow_app(DirectGate(store)))
+        yield store
+
+
+@pytest.fixture
+def client(store: Store) -> TestClient:
+    return TestClient(mlflow_app(DirectGate(store)))
 
 
 @pytest.fixture
@@ -167,3 +177,49 @@ def test_experiment_0_is_there_from_the_start(client: TestClient) -> None:
     assert found["experiment"]["name"] == "Default"
     (only,) = client.post("/mlflow/experiments/search", json={}).json()["experiments"]
     assert only["experiment_id"] == "0"
+
+
+class Asked(dict[str, Any]):
+    """Fields of a request that remember which of them a call looks at."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        super().__init__(fields)
+        self.names: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.names.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        self.names.add(key)
+        return super().__getitem__(key)
+
+
+ODD = (7, -1.5, True, "", "../x", {}, [7], [{}], [[]], 10**30, [{"key": 7}], [{"dataset": 7}],
+    [{"key": "k", "value": []}], [{"dataset": {"name": "n", "digest": "d"}, "tags": 7}],
+    [{"field_name": 7}], [{"model_id": 7}],
+    [{"key": "k", "value": 1, "timestamp": 1, "model_id": 7}],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "call", [c for c in wire.CALLS if c.method != "GET"], ids=lambda c: f"{c.method} {c.path}"
+)
+def test_no_value_of_a_field_breaks_a_call(store: Store, call: Call) -> None:
+    client = TestClient(mlflow_app(DirectGate(store)))
+    made = client.post("/mlflow/runs/create", json={"experiment_id": "0"}).json()
+    client.post("/mlflow/registered-models/create", json={"name": "m"})
+    client.post("/mlflow/model-versions/create", json={"name": "m", "source": "runs:/r/x"})
+    model = client.post("/mlflow/logged-models", json={"experiment_id": "0"}).json()["model"]
+    usable = {
+        "run_id": made["run"]["info"]["run_id"], "model_id": model["info"]["model_id"],
+        "name": "m", "version": "1", "experiment_id": "0", "experiment_ids": ["0"], "key": "k",
+        "value": "1", "timestamp": 1, "alias": "a", "source": "runs:/r", "model_json": "{}",
+    }  # fmt: skip
+    asked = Asked(usable)
+    with contextlib.suppress(MlflowError):
+        call.answer(store, asked)
+    for field in asked.names - set(re.findall(r"\{(\w+)", call.path)):
+        for value in ODD:
+            with contextlib.suppress(MlflowError):
+                call.answer(store, {**usable, field: value})

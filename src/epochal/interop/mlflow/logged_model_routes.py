@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from epochal.interop.mlflow.errors import not_found
+from epochal.interop.mlflow.errors import not_found, unusable
 from epochal.interop.mlflow.files import list_place, locate
 from epochal.interop.mlflow.logged_models import LoggedModels
 from epochal.interop.mlflow.routing import (
@@ -27,6 +27,13 @@ __all__ = ["CALLS"]
 Model: TypeAlias = dict[str, Any]
 Datasets: TypeAlias = Sequence[Mapping[str, Any]]
 
+_STATUSES = (
+    "LOGGED_MODEL_STATUS_UNSPECIFIED",
+    "LOGGED_MODEL_PENDING",
+    "LOGGED_MODEL_READY",
+    "LOGGED_MODEL_UPLOAD_FAILED",
+)
+"""In the order of the protocol's numbers."""
 _RENAMED = {
     "creation_timestamp": "creation_timestamp_ms",
     "creation_time": "creation_timestamp_ms",
@@ -45,8 +52,9 @@ def _get_logged(store: Store, given: Given) -> dict[str, Any]:
 
 def _finish_logged(store: Store, given: Given) -> dict[str, Any]:
     status = given.get("status", "LOGGED_MODEL_READY")
-    names = {2: "LOGGED_MODEL_READY", 3: "LOGGED_MODEL_UPLOAD_FAILED"}
-    value = names.get(status, status)
+    value = dict(enumerate(_STATUSES)).get(status, status) if isinstance(status, int) else status
+    if value not in _STATUSES:
+        raise unusable(status, "status")
     return {
         "model": LoggedModels(store).change(given["model_id"], lambda m: m.update(status=value))
     }

@@ -196,7 +196,7 @@ def _identifier(word: str, default: str) -> tuple[str, str]:
     return entity, rest.strip('`"')
 
 
-def parse_order(clauses: Iterable[str], default: str = "attribute") -> list[Order]:
+def parse_order(clauses: Iterable[Any], default: str = "attribute") -> list[Order]:
     """Return the sort keys of ``["metrics.loss DESC", "start_time"]``.
 
     Raises
@@ -206,6 +206,8 @@ def parse_order(clauses: Iterable[str], default: str = "attribute") -> list[Orde
     """
     found = []
     for clause in clauses:
+        if not isinstance(clause, str):
+            raise invalid(f"Invalid order_by clause '{clause}'")
         match = re.fullmatch(r"\s*(.+?)(?:\s+(ASC|DESC))?\s*", clause, re.IGNORECASE | re.DOTALL)
         if match is None:
             raise invalid(f"Invalid order_by clause '{clause}'")

@@ -32,7 +32,7 @@ from epochal.interop.serving import Gate
 from epochal.store.store import Store
 from epochal.version import __version__
 
-__all__ = ["mlflow_app", "mlflow_routes"]
+__all__ = ["CALLS", "mlflow_app", "mlflow_routes"]
 
 _PREFIXES = ("/api/2.0", "/ajax-api/2.0")
 _OUTSIDE = ("/api/3.0", "/ajax-api/3.0", "/graphql", "/v1/traces")
@@ -47,7 +47,7 @@ _UNSUPPORTED = (
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-_CALLS = (
+CALLS = (
     *experiment_routes.CALLS,
     *run_routes.CALLS,
     *history_routes.CALLS,
@@ -89,7 +89,7 @@ def mlflow_app(gate: Gate) -> Router:
     """
     routes: list[BaseRoute] = [
         Route(base + call.path, _endpoint(gate, call), methods=[call.method])
-        for call in _CALLS
+        for call in CALLS
         for base in ("/mlflow", "/preview/mlflow")
     ]
     artifacts = _guarded(functools.partial(_artifacts, gate))
