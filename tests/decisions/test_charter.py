@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from epochal.decisions.charter import (
-    Charter,
+from epochal.decisions.charter import Charter
+from epochal.decisions.charter_file import default_toml, find_toml, read_toml
+from epochal.decisions.charter_in_force import (
     apply,
     charter_for_decision,
     charter_for_training,
@@ -13,7 +14,6 @@ from epochal.decisions.charter import (
     record_first_charter,
     sync_charter,
 )
-from epochal.decisions.charter_file import default_toml, find_toml, read_toml
 from epochal.errors import InvalidInput, NewerFormat, Refused
 from epochal.journal.folder import Folder
 from epochal.records import CharterChanged

@@ -8,8 +8,8 @@ import pytest
 from tests.yolo.conftest import SIZES, Yolo, arguments
 from tests.yolo.test_yolo_endings import script
 
-from epochal.decisions.charter import apply, in_force
 from epochal.decisions.charter_file import read_toml
+from epochal.decisions.charter_in_force import apply, in_force
 from epochal.demo.scenes import write_dataset
 
 pytestmark = pytest.mark.slow

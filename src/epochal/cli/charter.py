@@ -19,7 +19,7 @@ from epochal.cli.common import (
 from epochal.errors import NotFound
 
 if TYPE_CHECKING:
-    from epochal.decisions.charter import CharterState
+    from epochal.decisions.charter_in_force import CharterState
 
 __all__ = ["charter_command"]
 
@@ -65,8 +65,8 @@ def apply_command(
     as_json: bool,
 ) -> None:
     """Put what epochal.toml proposes in force, with a reason that stays."""
-    from epochal.decisions.charter import apply, history
     from epochal.decisions.charter_file import find_toml, read_toml
+    from epochal.decisions.charter_in_force import apply, history
 
     file = file or find_toml(Path.cwd())
     if file is None:
@@ -91,7 +91,7 @@ def apply_command(
 @json_option
 def history_command(project: str | None, workspace: Path | None, as_json: bool) -> None:
     """Show every version of the rules: when, who, why, what changed."""
-    from epochal.decisions.charter import history
+    from epochal.decisions.charter_in_force import history
 
     with open_store(workspace) as store:
         versions = history(store, _project(store, project))
@@ -123,8 +123,8 @@ def _project(store: Any, given: str | None) -> str:
 
 
 def _show(project: str | None, workspace: Path | None, as_json: bool) -> None:
-    from epochal.decisions.charter import sync_charter
     from epochal.decisions.charter_file import find_toml
+    from epochal.decisions.charter_in_force import sync_charter
 
     file = find_toml(Path.cwd())
     with open_store(workspace) as store:

@@ -137,8 +137,8 @@ def default_project(store: Store, given: str | None) -> str:
 
 def in_force(store: Store, project: str) -> tuple[Charter, int]:
     """Return the project's charter and its version, recording version 1 on the first read."""
-    from epochal.decisions.charter import sync_charter
     from epochal.decisions.charter_file import find_toml
+    from epochal.decisions.charter_in_force import sync_charter
 
     state = sync_charter(store, project, find_toml(Path.cwd()))
     if state.differences:

@@ -120,8 +120,8 @@ def _decide(
     record: bool,
     override: str,
 ) -> Decision:
-    from epochal.decisions.charter import charter_for_decision
     from epochal.decisions.charter_file import find_toml
+    from epochal.decisions.charter_in_force import charter_for_decision
     from epochal.decisions.deciding import decide
     from epochal.registry import get_baseline
 

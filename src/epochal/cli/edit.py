@@ -38,7 +38,7 @@ def rename_command(
 ) -> None:
     """Give RUN another NAME. Its id and folder stay; the old name is in its history."""
     from epochal.analysis.naming import check
-    from epochal.decisions.charter import charter_for_training
+    from epochal.decisions.charter_in_force import charter_for_training
     from epochal.workspace.run_view import checked_name
 
     name = checked_name(name)

@@ -142,8 +142,8 @@ def _measured(
     reveal: bool,
     talk: bool,
 ) -> Outcome:
-    from epochal.decisions.charter import charter_for_decision
     from epochal.decisions.charter_file import find_toml
+    from epochal.decisions.charter_in_force import charter_for_decision
     from epochal.evaluation import load_evaluation
     from epochal.integrations.ultralytics.measuring import measure
     from epochal.registry import get_baseline

@@ -124,7 +124,7 @@ def _project(store: Store, given: str | None) -> str | None:
 def _metric(store: Store, project: str | None, given: str | None) -> tuple[Metric, Registry]:
     """Return the metric of the list, with a direction where one is known or can be guessed."""
     from epochal.analysis.metrics import DEFAULT_REGISTRY, guess_direction
-    from epochal.decisions.charter import charter_for_training
+    from epochal.decisions.charter_in_force import charter_for_training
 
     registry, name = DEFAULT_REGISTRY, given or "mAP50-95"
     if project is not None:

@@ -39,7 +39,7 @@ def show_command(
     RUN is a name, project/name, an id, or the beginning of an id.
     """
     from epochal.cli.run_shown import show_run
-    from epochal.decisions.charter import charter_for_training
+    from epochal.decisions.charter_in_force import charter_for_training
 
     with open_store(workspace) as store:
         document = store.find_run(run, project)

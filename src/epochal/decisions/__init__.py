@@ -12,7 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from epochal.decisions.charter import Charter, charter_for_decision, sync_charter
+    from epochal.decisions.charter import Charter
+    from epochal.decisions.charter_in_force import charter_for_decision, sync_charter
     from epochal.decisions.deciding import decide
     from epochal.decisions.decision import Decision, Made, decisions, load_decision
     from epochal.decisions.gates.gate import Gate

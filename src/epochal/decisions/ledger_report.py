@@ -8,7 +8,7 @@ import msgspec
 
 from epochal.analysis.metrics import format_gain
 from epochal.decisions.budget import Budget, budget_of
-from epochal.decisions.charter import in_force
+from epochal.decisions.charter_in_force import in_force
 from epochal.decisions.ledger import Ledger, LookView
 from epochal.errors import InvalidInput
 from epochal.records import Evaluated

@@ -8,7 +8,7 @@ from typing import Any
 
 from epochal.analysis.config_difference import difference
 from epochal.analysis.naming import check, suggest
-from epochal.decisions.charter import charter_for_training
+from epochal.decisions.charter_in_force import charter_for_training
 from epochal.errors import Refused
 from epochal.journal.folder import Folder, slug
 from epochal.journal.reader import read_journal

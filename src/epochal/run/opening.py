@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from epochal.decisions.charter import record_first_charter
+from epochal.decisions.charter_in_force import record_first_charter
 from epochal.errors import EpochalError, InvalidInput, NotFound
 from epochal.journal.folder import Folder
 from epochal.journal.reader import LineReader, read_journal, writer_of

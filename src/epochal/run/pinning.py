@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from epochal.decisions.charter import charter_for_training
+from epochal.decisions.charter_in_force import charter_for_training
 from epochal.errors import EpochalError, Refused
 from epochal.journal.folder import Folder
 from epochal.records import Pinned

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from epochal.analysis.metrics import Registry
-from epochal.decisions.charter import Charter, in_force
+from epochal.decisions.charter import Charter
+from epochal.decisions.charter_in_force import in_force
 from epochal.errors import NotFound
 from epochal.lessons.writing import FIELDS
 from epochal.records import Evaluated

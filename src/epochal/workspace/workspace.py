@@ -197,8 +197,8 @@ class Workspace:
             If ``epochal.toml`` proposes other rules than those in force.
         """
         from epochal.decisions import decide
-        from epochal.decisions.charter import charter_for_decision
         from epochal.decisions.charter_file import find_toml
+        from epochal.decisions.charter_in_force import charter_for_decision
         from epochal.registry import get_baseline
 
         run = self._document(candidate, project)
@@ -238,7 +238,7 @@ class Workspace:
         return self.run(run, project).document
 
     def _charter(self, project: str) -> Charter:
-        from epochal.decisions.charter import charter_for_training
+        from epochal.decisions.charter_in_force import charter_for_training
 
         return charter_for_training(self.store.folder, project, Path.cwd())
 

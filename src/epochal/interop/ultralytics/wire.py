@@ -257,7 +257,7 @@ class _Platform:
 
     def _identity(self, document: RunDocument) -> dict[str, Any]:
         answer = {"modelId": document.id, "runId": f"{document.id}-{_attempt(document)}"}
-        # Releases that know no modelUrl print project/modelSlug, which the server leads to the run.
+        # Releases that know no modelUrl print project/modelSlug: the server leads it to the run.
         answer["modelSlug"] = document.id
         if self._page_of is not None:
             answer["modelUrl"] = self._page_of(document.id)

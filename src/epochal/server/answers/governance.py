@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from epochal.decisions.charter import (
-    charter_differences,
-    charter_for_decision,
-    in_force,
-)
-from epochal.decisions.charter import history as charter_history
 from epochal.decisions.charter_file import read_toml
+from epochal.decisions.charter_in_force import charter_differences, charter_for_decision, in_force
+from epochal.decisions.charter_in_force import history as charter_history
 from epochal.decisions.deciding import decide as ask_gates
 from epochal.decisions.decision import Decision, Made, load_decision
 from epochal.decisions.decision import decisions as made_decisions

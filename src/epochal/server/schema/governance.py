@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from epochal.decisions.charter import Charter, CharterVersion
+from epochal.decisions.charter import Charter
+from epochal.decisions.charter_in_force import CharterVersion
 from epochal.server.schema.common import Reason, RunId, RunRef
 
 __all__ = [
