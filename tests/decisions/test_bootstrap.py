@@ -12,7 +12,7 @@ from epochal.decisions.bootstrap import (
 )
 from epochal.decisions.noise import SeedSpread, estimate, pooled_spread, prior_spread
 from epochal.errors import InvalidInput
-from epochal.evaluation import MatchRecords, average_precision, recall_at_precision
+from epochal.evaluation import MatchRecords, average_precision, best_f1, recall_at_precision
 
 WORLD = world(120, 3, 1)
 A, B = Model(1.0, 1, 3).run(WORLD), Model(1.4, 2, 3).run(WORLD)
@@ -123,6 +123,15 @@ def test_pooled_recall_equals_the_operating_point_under_any_weights(metric):
     for row in range(20):
         wanted = recall_at_precision(A, level, weights=counts[row]).micro.recall
         assert draws.values[row] == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["precision", "recall", "f1"])
+def test_the_best_f1_is_chosen_again_in_every_draw(metric):
+    draws = bootstrap([A], metric, resamples=20, seed=3)[0]
+    counts = np.random.default_rng(3).multinomial(120, np.full(120, 1 / 120), size=20)
+    wanted = [getattr(best_f1(A, weights=row).macro, metric) for row in counts]
+    np.testing.assert_array_equal(draws.values, wanted)
+    assert draws.point == getattr(best_f1(A).macro, metric)
 
 
 @pytest.mark.parametrize("metric", ["precision", "recall", "f1", "mAP75"])

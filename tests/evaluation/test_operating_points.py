@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from tests.evaluation.conftest import random_boxes, records_of, repeated, seeds
 
 from epochal.errors import InvalidInput
-from epochal.evaluation import best_f1, match, recall_at_precision, threshold_at
+from epochal.evaluation import (
+    F1Resampler,
+    best_f1,
+    match,
+    recall_at_precision,
+    threshold_at,
+)
 
 NAN = float("nan")
 
@@ -88,6 +94,41 @@ def test_weights_equal_repeated_images(seed, weights):
         np.testing.assert_allclose(weighted.threshold, copied.threshold, atol=1e-12)
 
 
+def as_numbers(point):
+    return [point.threshold, point.precision, point.recall, point.f1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=seeds, levels=st.sampled_from([0, 4]), per_image=st.sampled_from([0.2, 4]))
+def test_many_weightings_equal_each_alone_and_repeated_images(seed, levels, per_image):
+    boxes = random_boxes(seed, 6, per_image=per_image, levels=levels)
+    records = match(boxes)
+    weights = np.random.default_rng(seed).multinomial(6, np.full(6, 1 / 6), size=3)
+    weights = np.vstack([weights, np.zeros((1, 6), int)])
+    found = F1Resampler(records).macro(weights)
+    for row, point in zip(weights, found, strict=True):
+        alone = best_f1(records, weights=row).macro
+        np.testing.assert_array_equal(as_numbers(point), as_numbers(alone))
+        if not levels:  # equal scores within one image have no order that repeating keeps
+            copied = best_f1(match(repeated(boxes, row))).macro
+            np.testing.assert_array_equal(as_numbers(point), as_numbers(copied))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds, weights=st.lists(st.floats(0, 3), min_size=6, max_size=6))
+def test_fractional_weights_reach_the_best_of_all_cuts(seed, weights):
+    records = match(random_boxes(seed, 6))
+    (found,) = F1Resampler(records).macro([weights])
+    reached = [threshold_at(records, cut, weights=weights).macro.f1 for cut in records.score]
+    np.testing.assert_allclose(found.f1, max(reached), atol=1e-11)
+
+
+@pytest.mark.parametrize("weights", [np.ones(6), np.ones((2, 5)), -np.ones((1, 6))])
+def test_unusable_weightings_are_refused(weights):
+    with pytest.raises(InvalidInput, match="weight"):
+        F1Resampler(match(random_boxes(1, 6))).macro(weights)
+
+
 def test_chosen_on_one_split_applied_to_another():
     val, test = match(random_boxes(1, 40)), match(random_boxes(2, 40))
     chosen = recall_at_precision(val, 0.5)
@@ -146,3 +187,8 @@ def test_no_detection_of_any_class():
     found = best_f1(match(boxes))
     assert np.isnan(found.macro.threshold)
     assert found.macro.f1 == 0.0
+
+
+def test_without_a_true_positive_the_highest_score_stands():
+    found = best_f1(records_of([0.9, 0.9, 0.8], [False, False, False], [2]))
+    assert (found.macro.threshold, found.macro.precision, found.macro.f1) == (0.9, 0.0, 0.0)

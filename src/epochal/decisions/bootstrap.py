@@ -20,12 +20,13 @@ import numpy.typing as npt
 from epochal.errors import InvalidInput
 from epochal.evaluation import (
     ACCURACIES,
+    F1Resampler,
     ImageRecords,
     MatchRecords,
     Outcomes,
     Resampler,
-    best_f1,
 )
+from epochal.evaluation.average_precision import known_mean
 from epochal.evaluation.evaluators import definition_of
 
 __all__ = [
@@ -166,11 +167,13 @@ class _Detector:
     """The metric (b,) and the AP of each class (b, k) for weights (b, n)."""
 
     def __init__(self, records: MatchRecords, metric: str) -> None:
-        self._other: Callable[[Floats], float] | None = None
+        self._other: Callable[[npt.NDArray[Any]], list[float]] | None = None
         if match := _PRECISION.fullmatch(metric):
-            self._other = _PooledRecall(records, float(match["precision"]))
+            pooled = _PooledRecall(records, float(match["precision"]))
+            self._other = lambda weights: [pooled(row) for row in weights.astype(np.float64)]
         elif metric in _POINTS:
-            self._other = lambda w: float(getattr(best_f1(records, weights=w).macro, metric))
+            points = F1Resampler(records)
+            self._other = lambda weights: [getattr(p, metric) for p in points.macro(weights)]
         iou = _AP.get(metric)
         measured = records if iou is None else _at(records, iou)
         self._resampler = Resampler(measured, definition_of(records.evaluator))
@@ -178,8 +181,8 @@ class _Detector:
     def __call__(self, weights: npt.NDArray[Any]) -> tuple[Floats, Floats]:
         by_class: Floats = self._resampler.ap_many(weights).mean(axis=2)
         if self._other is not None:
-            return np.array([self._other(row.astype(np.float64)) for row in weights]), by_class
-        return np.array([_known_mean(row) for row in by_class]), by_class
+            return np.array(self._other(weights)), by_class
+        return np.array([known_mean(row) for row in by_class]), by_class
 
 
 def _at(records: MatchRecords, iou: float) -> MatchRecords:
@@ -191,11 +194,6 @@ def _at(records: MatchRecords, iou: float) -> MatchRecords:
         tp=records.tp[:, level],
         ignored=records.ignored[:, level],
     )
-
-
-def _known_mean(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 class _PooledRecall:

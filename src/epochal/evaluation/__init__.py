@@ -44,6 +44,7 @@ from epochal.evaluation.evaluators import (
     definition_of,
     ultralytics_evaluator,
 )
+from epochal.evaluation.f1_optimum import F1Resampler, best_f1
 from epochal.evaluation.match_records import COCO_THRESHOLDS, MatchRecords
 from epochal.evaluation.matching import (
     AGNOSTIC_IOU,
@@ -59,7 +60,6 @@ from epochal.evaluation.matching import (
 from epochal.evaluation.operating_points import (
     OperatingPoints,
     Point,
-    best_f1,
     recall_at_precision,
     threshold_at,
     ultralytics_best_f1,
@@ -98,6 +98,7 @@ __all__ = [
     "Curves",
     "Definition",
     "Evaluation",
+    "F1Resampler",
     "ImageRecords",
     "MatchRecords",
     "OperatingPoint",

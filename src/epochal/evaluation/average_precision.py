@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from epochal.evaluation.columns import Floats
     from epochal.evaluation.match_records import MatchRecords
 
-__all__ = ["RECALL_GRID", "APResult", "Resampler", "average_precision", "image_weights"]
+__all__ = [
+    "RECALL_GRID",
+    "APResult",
+    "Resampler",
+    "average_precision",
+    "image_weights",
+    "known_mean",
+    "weightings",
+]
 
 _COUNTABLE = 2.0**31  # where no sum gets there, whole weights are counted as short integers
 
@@ -48,7 +56,7 @@ class APResult:
     @property
     def map(self) -> float:
         """Mean over classes with truth and all thresholds (mAP50-95); NaN without any truth."""
-        return _mean(self.ap)
+        return known_mean(self.ap)
 
     @property
     def map50(self) -> float:
@@ -62,10 +70,11 @@ class APResult:
 
     def at(self, iou: float) -> float:
         """Return the mean over classes with truth at one IoU; NaN where that was not measured."""
-        return _mean(self.ap[:, np.isclose(self.thresholds, iou, rtol=0, atol=1e-9)])
+        return known_mean(self.ap[:, np.isclose(self.thresholds, iou, rtol=0, atol=1e-9)])
 
 
-def _mean(values: Floats) -> float:
+def known_mean(values: Floats) -> float:
+    """Return the mean of what is not NaN; NaN where nothing is."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
 
@@ -112,6 +121,25 @@ def image_weights(weights: ArrayLike | None, n: int) -> Floats:
         raise InvalidInput(f"weights have shape {array.shape}, expected ({n},)")
     _refuse_unusable(array)
     return array
+
+
+def weightings(weights: ArrayLike, n: int, terms: int) -> NDArray[Any]:
+    """Return many weightings (b, n) of `n` images.
+
+    In int32 where they are whole and no sum of `terms` of them gets out of its range, else in
+    float64.
+
+    Raises
+    ------
+    InvalidInput
+        Another shape, a negative or a non-finite weight.
+    """
+    rows = np.asarray(weights, np.float64)
+    if rows.ndim != 2 or rows.shape[1] != n:
+        raise InvalidInput(f"weights have shape {rows.shape}, expected (b, {n})")
+    _refuse_unusable(rows)
+    fits = rows.max(initial=0) * terms < _COUNTABLE and bool((rows == np.floor(rows)).all())
+    return rows.astype(np.int32) if fits else rows
 
 
 def _refuse_unusable(weights: Floats) -> None:
@@ -196,13 +224,9 @@ class Resampler:
 
     def _samples(self, weights: ArrayLike) -> Iterator[tuple[int, slice, Floats]]:
         """Yield a class, some rows of `weights` and their precision (rows, t, 101)."""
-        rows = np.asarray(weights, np.float64)
-        if rows.ndim != 2 or rows.shape[1] != self._n:
-            raise InvalidInput(f"weights have shape {rows.shape}, expected (b, {self._n})")
-        _refuse_unusable(rows)
+        rows = weightings(weights, self._n, self._terms)
         whole = bool((rows == np.floor(rows)).all())
-        fits = whole and rows.max(initial=0) * self._terms < _COUNTABLE
-        counts: NDArray[Any] = np.zeros((len(rows), self._n + 1), np.int32 if fits else np.float64)
+        counts = np.zeros((len(rows), self._n + 1), rows.dtype)
         counts[:, :-1] = rows
         for c, curve in enumerate(self._curves):
             for start in range(0, len(counts), curve.block):

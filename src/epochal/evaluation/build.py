@@ -20,11 +20,11 @@ from epochal.evaluation.document import (
     OperatingPoint,
 )
 from epochal.evaluation.evaluators import definition_of
+from epochal.evaluation.f1_optimum import best_f1
 from epochal.evaluation.matching import LARGE, MEDIUM, SMALL, Matcher
 from epochal.evaluation.operating_points import (
     OperatingPoints,
     Point,
-    best_f1,
     recall_at_precision,
     ultralytics_best_f1,
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from epochal.errors import InvalidInput
-from epochal.evaluation.average_precision import image_weights
+from epochal.evaluation.average_precision import image_weights, known_mean
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "OperatingPoints",
     "Point",
-    "best_f1",
     "recall_at_precision",
     "threshold_at",
     "ultralytics_best_f1",
@@ -144,42 +143,6 @@ def threshold_at(
     return _points(iou, points, _point(common, tp.sum(), n.sum(), counts.truth.sum()), common)
 
 
-def best_f1(
-    records: MatchRecords, iou: float = 0.5, weights: ArrayLike | None = None
-) -> OperatingPoints:
-    """Return the point at the one threshold, shared by all classes, with the highest mean F1.
-
-    The mean runs over classes with truth and every score that occurs is tried; of equal ones the
-    highest threshold stands. Without any detection of such a class the threshold is NaN.
-
-    Parameters
-    ----------
-    iou, weights
-        As in `recall_at_precision`.
-
-    Raises
-    ------
-    InvalidInput
-        Nothing matched at `iou`, or unusable weights.
-    """
-    counts = _Counts(records, iou, weights)
-    # F1 = 2 tp / (n + truth) changes at one class per row: the mean is a running sum of changes.
-    change = np.zeros(len(records.cls))
-    for c in np.flatnonzero(counts.truth > 0):
-        rows = slice(*records.class_bounds[c : c + 2])
-        tp, n = counts.running(rows)
-        change[rows] = np.diff(2 * tp / (n + counts.truth[c]), prepend=0.0)
-    usable = np.flatnonzero((counts.truth > 0)[records.cls] & (counts.w > 0))
-    order = usable[np.argsort(-records.score[usable], kind="stable")]
-    if not len(order):
-        return threshold_at(records, _NAN, iou, weights)
-    total = np.cumsum(change[order])
-    # Rows of equal score fall together; a tolerance keeps rounding of the sum from choosing.
-    total[~_last_of_ties(records.score[order])] = -np.inf
-    best = int(np.flatnonzero(total >= total.max() - 1e-12)[0])
-    return threshold_at(records, float(records.score[order[best]]), iou, weights)
-
-
 def ultralytics_best_f1(records: MatchRecords) -> OperatingPoints:
     """Return precision, recall and F1 as Ultralytics prints them.
 
@@ -284,10 +247,5 @@ def _points(
 ) -> OperatingPoints:
     columns = np.array([(p.threshold, p.precision, p.recall, p.f1) for p in points], np.float64)
     threshold, precision, recall, f1 = columns.reshape(-1, 4).T
-    macro = Point(common, *(_mean(values) for values in (precision, recall, f1)))
+    macro = Point(common, *(known_mean(values) for values in (precision, recall, f1)))
     return OperatingPoints(iou, threshold, precision, recall, f1, micro, macro)
-
-
-def _mean(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else _NAN
