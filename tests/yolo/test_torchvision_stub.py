@@ -37,6 +37,27 @@ for n in (0, 1, 2, 50, 300):
         assert found.dtype == torch.int64
         assert found.tolist() == greedy(boxes, scores, threshold), (n, threshold)
 print("same")
+
+from PIL import Image
+from torchvision import transforms as T
+
+image = Image.fromarray(rng.integers(0, 256, (10, 21, 3), dtype=np.uint8))
+assert T.Resize(5)(image).size == (10, 5)
+assert T.Resize((7, 9))(image).size == (9, 7)
+wide = T.ToTensor()(T.CenterCrop((12, 3))(image))  # higher than the image: black above and below
+assert wide.shape == (3, 12, 3)
+assert (wide[:, 0] == 0).all() and (wide[:, -1] == 0).all()
+middle = torch.from_numpy(np.array(image)[:, 9:12].transpose(2, 0, 1) / 255).float()
+assert torch.equal(wide[:, 1:11], middle)
+assert torch.equal(T.Normalize(torch.tensor([0.5] * 3), torch.tensor([0.5] * 3))(middle),
+                   (middle - 0.5) / 0.5)
+for _ in range(50):
+    assert T.RandomResizedCrop(8, scale=(0.1, 1.0), ratio=(0.3, 3.0))(image).size == (8, 8)
+assert T.RandomErasing(p=0.0, inplace=True)(middle) is middle
+try:
+    T.ColorJitter(brightness=0.4)
+except NotImplementedError as error:
+    print(str(error)[:12])
 """
 
 
@@ -61,7 +82,7 @@ def test_the_same_input_gives_the_same_wheel(tool: ModuleType, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_its_suppression_is_torchvisions_rule(
+def test_its_suppression_and_transforms_are_torchvisions_rules(
     tool: ModuleType, yolo_python: str, tmp_path: Path
 ) -> None:
     with zipfile.ZipFile(tool.build(tmp_path)) as wheel:
@@ -72,4 +93,4 @@ def test_its_suppression_is_torchvisions_rule(
         capture_output=True,
         text=True,
     )
-    assert done.stdout == "same\n", done.stderr
+    assert done.stdout == "same\nthe stand-in\n", done.stderr
