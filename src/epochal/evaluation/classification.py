@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from epochal.evaluation.columns import Floats, Ints
+
 __all__ = [
     "CLASSIFICATION",
     "SCALARS",
     "build_classification",
     "build_scalars",
+    "evaluate_outcomes",
     "is_classification",
+    "rank",
     "read_classification",
     "read_scalars",
 ]
@@ -46,7 +50,6 @@ def build_classification(
     split: str,
     dataset: str,
     groups: Sequence[str] = (),
-    protocol: Mapping[str, Any] | None = None,
     **described: Any,
 ) -> tuple[Evaluation, Outcomes]:
     """Compute the evaluation of a classifier.
@@ -64,7 +67,7 @@ def build_classification(
         (n, k) a score for each class, higher is more probable.
     images, groups
         (n,) names, by which two models' results are paired; what each was sampled with, or none.
-    split, dataset, protocol, described
+    split, dataset, described
         Copied into the document, see `Evaluation`.
 
     Returns
@@ -91,29 +94,68 @@ def build_classification(
     if not np.isfinite(score).all():
         at = int((~np.isfinite(score)).any(axis=1).argmax())
         raise InvalidInput(f"image {at}: a probability is not finite")
-    ranked = np.argsort(-score, axis=1, kind="stable")
-    top: Any = ranked[:, 0]
+    likeliest, place = rank(score, true)
     outcomes = Outcomes(
         images=tuple(images),
         classes=tuple(classes),
         groups=tuple(groups),
         evaluator=CLASSIFICATION,
         true=true,
-        predicted=top,
-        place=(ranked == true[:, None]).argmax(axis=1),
+        predicted=likeliest,
+        place=place,
     )
-    once = np.ones((1, len(true)))
-    matrix: NDArray[np.int64] = np.bincount(top * k + true, minlength=k * k).reshape(k, k)
+    return evaluate_outcomes(outcomes, split=split, dataset=dataset, **described), outcomes
+
+
+def rank(scores: Floats, true: NDArray[Any]) -> tuple[Ints, Ints]:
+    """Return the most probable class (n,) and how many classes come before the true one (n,).
+
+    Of equally probable classes the earlier in the list comes first.
+
+    Parameters
+    ----------
+    scores
+        (n, k) finite; higher is more probable.
+    true
+        (n,) index of the true class.
+    """
+    own = np.take_along_axis(scores, true[:, None], axis=1)
+    earlier = np.arange(scores.shape[1]) < true[:, None]
+    place = ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
+    return scores.argmax(axis=1).astype(np.int32), place.astype(np.int32)
+
+
+def evaluate_outcomes(
+    outcomes: Outcomes, *, split: str, dataset: str, **described: Any
+) -> Evaluation:
+    """Return the evaluation of a classifier that follows from its outcomes.
+
+    Parameters
+    ----------
+    split, dataset, described
+        Copied into the document, see `Evaluation`.
+
+    Raises
+    ------
+    InvalidInput
+        There are no images.
+    """
+    classes, k = outcomes.classes, len(outcomes.classes)
+    if not outcomes.n_images:
+        raise InvalidInput("there are no images to evaluate")
+    cell = outcomes.predicted.astype(np.int64) * k + outcomes.true
+    matrix: NDArray[np.int64] = np.bincount(cell, minlength=k * k).reshape(k, k)
     instances, predicted, hits = matrix.sum(axis=0), matrix.sum(axis=1), np.diag(matrix)
-    recall = _share(hits, instances)
-    evaluation = Evaluation(
+    precision, recall = _share(hits, predicted), _share(hits, instances)
+    f1 = _share(2 * hits, instances + predicted)
+    once = np.ones((1, outcomes.n_images))
+    return Evaluation(
         task="classify",
         split=split,
         dataset=dataset,
-        images=len(true),
-        evaluator=CLASSIFICATION,
-        protocol=dict(protocol or {}),
-        classes=tuple(classes),
+        images=outcomes.n_images,
+        evaluator=outcomes.evaluator,
+        classes=classes,
         metrics={metric: float(outcomes.accuracy(metric, once)[0]) for metric in ACCURACIES},
         per_class=tuple(
             ClassResult(
@@ -124,9 +166,9 @@ def build_classification(
                 ap=None,
                 ap50=None,
                 ap75=None,
-                precision=_share(hits, predicted)[c],
+                precision=precision[c],
                 recall=recall[c],
-                f1=_share(2 * hits, instances + predicted)[c] if instances[c] else None,
+                f1=f1[c] if instances[c] else None,
                 recall_at_precision=None,
                 threshold_at_precision=None,
             )
@@ -135,12 +177,11 @@ def build_classification(
         confusion=ConfusionMatrix(
             confidence=0.0,
             iou=0.0,
-            labels=tuple(classes),
+            labels=classes,
             matrix=tuple(tuple(row) for row in matrix.tolist()),
         ),
         **described,
     )
-    return evaluation, outcomes
 
 
 def build_scalars(
@@ -300,7 +341,7 @@ def read_classification(
         split=split,
         dataset=str(ground_truth),
         split_digest=blake3(content.encode()).hexdigest(),
-        protocol=protocol,
+        protocol=dict(protocol or {}),
         **described,
     )
     return evaluation, with_groups(outcomes, groups, group_of)

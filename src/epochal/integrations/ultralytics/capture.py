@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np  # noqa: TID253 - only a YOLO process imports this, and it has NumPy
 from numpy.typing import NDArray  # noqa: TID253
 
-__all__ = ["Capture", "ImageBoxes", "Matches", "to_original"]
+__all__ = ["Capture", "ImageBoxes", "Matches", "array", "to_original"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -104,9 +104,9 @@ class Capture:
         to the original image the way the loader came: minus the padding, over the scale.
         """
         height, width = (int(n) for n in batch["img"].shape[2:])
-        owner = _array(batch["batch_idx"]).astype(np.int64)
-        classes = _array(batch["cls"]).reshape(-1).astype(np.int64)
-        targets = _array(batch["bboxes"]).reshape(-1, 4)
+        owner = array(batch["batch_idx"]).astype(np.int64)
+        classes = array(batch["cls"]).reshape(-1).astype(np.int64)
+        targets = array(batch["bboxes"]).reshape(-1, 4)
         for i, pred in enumerate(preds):
             original = tuple(int(n) for n in batch["ori_shape"][i])
             ratio_pad = batch["ratio_pad"][i] if "ratio_pad" in batch else None
@@ -150,7 +150,7 @@ class Capture:
         if len(self.stats["conf"]) != len(index):
             return None
         per_image = {
-            key: [_array(v) for v in self.stats[key]]
+            key: [array(v) for v in self.stats[key]]
             for key in ("tp", "conf", "pred_cls", "target_cls")
         }
         flat = {key: np.concatenate(values or [np.zeros(0)]) for key, values in per_image.items()}
@@ -196,9 +196,9 @@ def to_original(
 def _prediction(pred: Any) -> tuple[Floats, Floats, Ints]:
     """Return boxes, scores and classes; before 8.3.150 they are the columns of one tensor."""
     if isinstance(pred, dict):
-        boxes, score, cls = (_array(pred[key]) for key in ("bboxes", "conf", "cls"))
+        boxes, score, cls = (array(pred[key]) for key in ("bboxes", "conf", "cls"))
     else:
-        rows = _array(pred)
+        rows = array(pred)
         boxes, score, cls = rows[:, :4], rows[:, 4], rows[:, 5]
     return (
         boxes.astype(np.float64).reshape(-1, 4),
@@ -212,7 +212,7 @@ def _xyxy(xywh: NDArray[Any]) -> Floats:
     return np.concatenate([centre - size / 2, centre + size / 2], axis=1)
 
 
-def _array(values: Any) -> NDArray[Any]:
+def array(values: Any) -> NDArray[Any]:
     """Return a tensor of any device, or an array, as an array."""
     if hasattr(values, "detach"):
         values = values.detach().cpu().float() if values.is_floating_point() else values.cpu()

@@ -10,7 +10,7 @@ from typing import Any
 
 from epochal.integrations.ultralytics.hooks import Options
 from epochal.integrations.ultralytics.training import Training
-from epochal.integrations.ultralytics.validation import Validation
+from epochal.integrations.ultralytics.validation import Validation, order_of
 from epochal.run.run import Run
 
 __all__ = [
@@ -84,7 +84,10 @@ def teardown(trainer: Any, _: Options) -> None:
 
 def on_val_start(validator: Any, options: Options) -> None:
     """A validation begins: within an epoch, of the best weights, or on its own."""
-    if not validator.training:
+    if validator.training:
+        if validator.args.task == "classify":
+            order_of(validator)  # the last pass, over the best weights, will have to be told
+    else:
         training = getattr(validator, _TRAINING, None)
         run, best = (training.run, training.best) if training else (None, None)
         validation = Validation(options, run, best)

@@ -50,7 +50,7 @@ def measure(
     Parameters
     ----------
     data
-        A data.yaml or ``name@tag``; by default the data of the run.
+        A data.yaml, a folder of classes or ``name@tag``; by default the data of the run.
     device
         As Ultralytics names it; by default its own choice, or the CPU where the run used it.
     python
@@ -141,15 +141,16 @@ def _data(store: Store, run: RunDocument, given: str | None) -> Path:
     if not given and run.effective.get("data"):
         candidates.append(str(run.effective["data"]))
     cwd = Path(run.attempts[0].cwd) if run.attempts and not given else Path.cwd()
+    is_classifier = {**run.config, **run.effective}.get("task") == "classify"
     for candidate in candidates:
         path = (
             cwd / Path(tagged[candidate].path if candidate in tagged else candidate).expanduser()
         )
-        if path.is_file():
+        if path.is_file() or (is_classifier and path.is_dir()):
             return path
     raise NotFound(
         f"the data of {run.name} is not here: {', '.join(candidates) or 'none recorded'}",
-        "--data DATA.yaml, or name@tag of a tagged version, names it",
+        "--data DATA.yaml (or a folder of classes), or name@tag of a tagged version, names it",
     )
 
 

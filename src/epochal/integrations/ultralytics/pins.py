@@ -1,23 +1,37 @@
-"""The data behind a data.yaml: pinned for a training, identified for an evaluation."""
+"""The data.yaml or folder of classes: pinned for a training, identified for an evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from epochal.datasets import ScanCache, cache_path, find_version, scan
+from epochal.datasets.layouts import layout_of
 from epochal.datasets.pins import tagged_versions
 from epochal.errors import EpochalError
 from epochal.journal.folder import Folder
 from epochal.run.pinning import find_pin, pin_dataset, requires_tags
 from epochal.run.run import Run
 
-__all__ = ["EvaluatedData", "evaluated_data", "is_settled", "pin"]
+__all__ = ["EvaluatedData", "data_of", "evaluated_data", "is_settled", "pin"]
 
 
-def pin(run: Run, data_yaml: Path, given: str) -> None:
-    """Bind the run to the version that `data_yaml` is.
+def data_of(found: dict[str, Any] | None, task: str) -> str:
+    """Return the path of the data that the trainer or validator found; empty where it has none.
+
+    Classifiers have no data.yaml: theirs is the folder that holds the folders of the splits.
+    """
+    if not found:
+        return ""
+    if task == "classify":
+        return str(Path(found["train"]).parent) if found.get("train") else ""
+    return str(found.get("yaml_file") or "")
+
+
+def pin(run: Run, data: Path, given: str) -> None:
+    """Bind the run to the version that `data` is: a data.yaml, or a folder of classes.
 
     Parameters
     ----------
@@ -30,12 +44,12 @@ def pin(run: Run, data_yaml: Path, given: str) -> None:
     Refused
         By the charter's policy ``require``.
     """
-    if run.workspace is None or _is_same(run.workspace, given, data_yaml):
+    if run.workspace is None or _is_same(run.workspace, given, data):
         return
-    pin_dataset(run, str(data_yaml))
+    pin_dataset(run, str(data))
 
 
-def is_settled(folder: Folder, project: str, data: str, given: str) -> bool:
+def is_settled(folder: Folder, project: str, data: str, given: str, task: str) -> bool:
     """Whether nothing forbids a training on `data`, as far as can be told before it is loaded.
 
     Parameters
@@ -52,18 +66,19 @@ def is_settled(folder: Folder, project: str, data: str, given: str) -> bool:
     """
     if not requires_tags(folder, project):
         return True
-    if not Path(data).is_file():
+    is_classes = task == "classify" and layout_of(data) == "classify"
+    if not (Path(data).is_file() or is_classes):
         return False
     if not _is_same(folder, given, Path(data)):
         find_pin(folder, project, data)
     return True
 
 
-def _is_same(folder: Folder, given: str, data_yaml: Path) -> bool:
+def _is_same(folder: Folder, given: str, data: Path) -> bool:
     if not given:
         return False
     version = tagged_versions(folder).get(given)
-    return Path(version.path if version else given).resolve() == data_yaml.resolve()
+    return Path(version.path if version else given).resolve() == data.resolve()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +86,7 @@ class EvaluatedData:
     """What is known of the split that is evaluated."""
 
     dataset: str
-    """``name@tag``, or the path of the data.yaml where no tag fits."""
+    """``name@tag``, or the path of the data where no tag fits."""
     digest: str = ""
     split_digest: str = ""
     root: str = ""
@@ -91,17 +106,17 @@ class EvaluatedData:
         return found if all(found) else ()
 
 
-def evaluated_data(folder: Folder, data_yaml: str, split: str) -> EvaluatedData:
+def evaluated_data(folder: Folder, data: str, split: str) -> EvaluatedData:
     """Identify the data; what has not changed since the last scan is not read again.
 
     Never raises for the data's sake: data that Ultralytics can use and we cannot read goes by
     its path.
     """
-    cache = cache_path(folder.datasets, data_yaml)
+    cache = cache_path(folder.datasets, data)
     try:
-        found = scan(data_yaml, previous=ScanCache.load(cache))
+        found = scan(data, previous=ScanCache.load(cache))
     except EpochalError:
-        return EvaluatedData(data_yaml)
+        return EvaluatedData(data, root=data if Path(data).is_dir() else "")
     try:
         found.cache.save(cache)
     except OSError:

@@ -2,7 +2,7 @@
 
 Two records of one validation, under two evaluators, because their definitions differ and change
 between releases: what the trainer printed is kept as printed, and what gates compare is computed
-from the boxes.
+from the boxes, or from a classifier's outcomes.
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np  # noqa: TID253 - only a YOLO process imports this, and it has NumPy
 
+from epochal.errors import EpochalError
 from epochal.evaluation import (
+    CLASSIFICATION,
     Boxes,
     Evaluation,
+    ImageRecords,
     MatchRecords,
     build_evaluation,
     ultralytics_evaluator,
 )
+from epochal.evaluation.classification import evaluate_outcomes
 from epochal.integrations.ultralytics.capture import Capture, ImageBoxes, Matches
 from epochal.integrations.ultralytics.pins import EvaluatedData
+from epochal.integrations.ultralytics.rankings import Rankings
 from epochal.version import __version__
 
 __all__ = ["Measured", "Result", "evaluations", "ultralytics_version"]
@@ -31,7 +36,8 @@ __all__ = ["Measured", "Result", "evaluations", "ultralytics_version"]
 _BOX_TASKS = ("detect", "segment", "pose")
 """Tasks whose predictions have upright boxes; of others the printed numbers are kept."""
 
-_PROTOCOL = ("imgsz", "conf", "iou", "max_det", "batch", "rect", "augment", "agnostic_nms")
+_PROTOCOL = ("imgsz", "batch", "augment")
+_BOX_PROTOCOL = ("conf", "iou", "max_det", "rect", "agnostic_nms")
 _TOLERANCE = 1e-6
 
 
@@ -49,7 +55,7 @@ class Result(NamedTuple):
     """One evaluation and what it was computed from."""
 
     evaluation: Evaluation
-    matches: MatchRecords | None = None
+    records: ImageRecords | None = None
     boxes: Boxes | None = None
     problem: str = ""
 
@@ -73,6 +79,8 @@ def evaluations(validator: Any, capture: Capture, measured: Measured) -> list[Re
         "source": measured.source,
         "created_by": f"epochal/{__version__}",
     }
+    if isinstance(capture, Rankings):
+        return _classified(validator, capture, measured, common)
     problem = _incomplete(validator, capture)
     if problem:
         return [Result(_printed(validator, common), problem=problem)]
@@ -102,6 +110,26 @@ def evaluations(validator: Any, capture: Capture, measured: Measured) -> list[Re
     return found
 
 
+def _classified(
+    validator: Any, capture: Rankings, measured: Measured, common: dict[str, Any]
+) -> list[Result]:
+    """Return a classifier's evaluations: as printed, and from the outcomes of its images."""
+    printed = _printed(validator, common)
+    if capture.problem:
+        return [Result(printed, problem=f"outcomes could not be read: {capture.problem}")]
+    if len(capture.files) != printed.images:  # DDP: this rank saw its share
+        seen = f"{len(capture.files)} of {printed.images} images were seen by this process"
+        return [Result(printed, problem=seen)]
+    names = _unique([measured.data.name_of(file) for file in capture.files])
+    try:
+        outcomes = capture.outcomes(names, printed.classes, CLASSIFICATION)
+        ours = evaluate_outcomes(outcomes, **common)
+    except EpochalError as error:
+        return [Result(printed, problem=f"outcomes could not be read: {error.message}")]
+    off = _deviation(ours.metrics, printed.metrics, ("accuracy_top1", "accuracy_top5"))
+    return [Result(printed, problem=off), Result(ours, outcomes)]
+
+
 def _incomplete(validator: Any, capture: Capture) -> str:
     """Return why there are no boxes to compute from; empty where there are."""
     if validator.args.task not in _BOX_TASKS:
@@ -115,12 +143,15 @@ def _incomplete(validator: Any, capture: Capture) -> str:
 
 def _protocol(validator: Any) -> dict[str, Any]:
     args = validator.args
-    protocol = {key: getattr(args, key, None) for key in _PROTOCOL}
+    has_boxes = args.task != "classify"
+    keys = _PROTOCOL + (_BOX_PROTOCOL if has_boxes else ())
+    protocol = {key: getattr(args, key, None) for key in keys}
     protocol["half"] = getattr(args, "quantize", None) == 16 or bool(getattr(args, "half", False))
     protocol["single_cls"] = bool(args.single_cls)
-    # A trainer's validator has rectangular batches whatever its arguments say.
-    dataset = getattr(validator.dataloader, "dataset", None)
-    protocol["rect"] = bool(getattr(dataset, "rect", protocol["rect"]))
+    if has_boxes:
+        # A trainer's validator has rectangular batches whatever its arguments say.
+        dataset = getattr(validator.dataloader, "dataset", None)
+        protocol["rect"] = bool(getattr(dataset, "rect", protocol["rect"]))
     protocol["device"] = str(validator.device)
     protocol["classes"] = getattr(args, "classes", None)  # these two narrow what is evaluated
     protocol["fraction"] = _share(getattr(args, "fraction", None), str(args.split))
@@ -148,14 +179,18 @@ def _metrics(validator: Any) -> dict[str, float | None]:
     return found
 
 
-def _deviation(ours: dict[str, float | None], printed: dict[str, float | None]) -> str:
-    """Return where the matches do not give the printed numbers; empty where they do."""
-    for name in ("mAP50-95", "mAP50", "precision", "recall"):
+def _deviation(
+    ours: dict[str, float | None],
+    printed: dict[str, float | None],
+    names: tuple[str, ...] = ("mAP50-95", "mAP50", "precision", "recall"),
+) -> str:
+    """Return where what was captured does not give the printed numbers; empty where it does."""
+    for name in names:
         a, b = ours.get(name), printed.get(name)
         if abs((a or 0.0) - (b or 0.0)) > _TOLERANCE:
             return (
-                f"Ultralytics {ultralytics_version()} prints {name} {b}, its matches give {a} by "
-                f"the definition known to us: its per-class numbers may be off by as much"
+                f"Ultralytics {ultralytics_version()} prints {name} {b}, what it found gives {a} "
+                f"by the definition known to us: its per-class numbers may be off by as much"
             )
     return ""
 
@@ -166,11 +201,17 @@ def _printed(validator: Any, common: dict[str, Any]) -> Evaluation:
     return Evaluation(
         **common,
         task=str(validator.args.task),
-        images=int(validator.seen),
+        images=_n_images(validator),
         evaluator=ultralytics_evaluator(ultralytics_version()),
         classes=_unique(names),
         metrics=_metrics(validator),
     )
+
+
+def _n_images(validator: Any) -> int:
+    if validator.args.task == "classify":  # which leaves `seen` alone
+        return sum(len(batch) for batch in validator.targets)
+    return int(validator.seen)
 
 
 def _records(

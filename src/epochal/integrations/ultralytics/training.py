@@ -14,7 +14,7 @@ from epochal.errors import Refused
 from epochal.integrations.intent import Intent
 from epochal.integrations.launches import numbered
 from epochal.integrations.ultralytics.hooks import Options
-from epochal.integrations.ultralytics.pins import is_settled, pin
+from epochal.integrations.ultralytics.pins import data_of, is_settled, pin
 from epochal.integrations.ultralytics.plots import wait_for_plots
 from epochal.integrations.ultralytics.settings import effective, requested
 from epochal.interop.ultralytics.layout import given_name, given_project, output_files
@@ -88,7 +88,8 @@ class Training:
             else:
                 folder = self._workspace()
                 project = self._arguments(trainer).get("project") or default_project(folder)
-            return folder is None or is_settled(folder, project, str(data), self._dataset())
+            task = str(trainer.args.task)
+            return folder is None or is_settled(folder, project, str(data), self._dataset(), task)
         except Refused:
             raise
         except Exception:
@@ -96,10 +97,10 @@ class Training:
 
     def prepared(self, trainer: Any) -> None:
         """Handle on_pretrain_routine_end: model, data and optimizer stand."""
-        data_yaml = (trainer.data or {}).get("yaml_file")
+        data = data_of(trainer.data, str(trainer.args.task))
         if self.run is None:
-            if data_yaml:
-                self._may_begin(trainer, data_yaml)
+            if data:
+                self._may_begin(trainer, data)
             self._open(trainer)
         run = self.run
         assert run is not None  # _open set it, or raised
@@ -114,9 +115,10 @@ class Training:
         folder = Path(trainer.save_dir)
         suffix = f"-{run.attempt}" if run.attempt > 1 else ""
         run.artifact(folder / "args.yaml", f"args{suffix}.yaml", role="config")
-        if data_yaml:
-            run.artifact(data_yaml, f"data{suffix}.yaml", role="config")
-            pin(run, Path(data_yaml), self._dataset())
+        if data:
+            if Path(data).is_file():
+                run.artifact(data, f"data{suffix}.yaml", role="config")
+            pin(run, Path(data), self._dataset())
 
     def _open(self, trainer: Any) -> None:
         folder = Path(trainer.save_dir)

@@ -11,7 +11,8 @@ from epochal.integrations.intent import Intent
 from epochal.integrations.ultralytics.capture import Capture
 from epochal.integrations.ultralytics.hooks import Options
 from epochal.integrations.ultralytics.links import Weights, find_origin
-from epochal.integrations.ultralytics.pins import EvaluatedData, evaluated_data
+from epochal.integrations.ultralytics.pins import EvaluatedData, data_of, evaluated_data
+from epochal.integrations.ultralytics.rankings import Order, Rankings
 from epochal.integrations.ultralytics.results import (
     Measured,
     Result,
@@ -25,7 +26,9 @@ from epochal.run.opening import current, init, join
 from epochal.run.run import Run
 from epochal.store.blobs import digest_of_file
 
-__all__ = ["Validation"]
+__all__ = ["Validation", "order_of"]
+
+_ORDER = "_epochal_order"
 
 
 class Validation:
@@ -49,7 +52,10 @@ class Validation:
 
     def begin(self, validator: Any) -> None:
         """Listen in; and once the model is known, say whose weights these are."""
-        self._capture = Capture(single_cls=bool(validator.args.single_cls))
+        if validator.args.task == "classify":
+            self._capture = Rankings(order_of(validator))
+        else:
+            self._capture = Capture(single_cls=bool(validator.args.single_cls))
         self._capture.watch(validator, self._identify)
 
     def _identify(self, validator: Any, model: Any) -> None:
@@ -60,8 +66,8 @@ class Validation:
         if run.workspace is None:
             return
         split = str(validator.args.split)
-        source = (validator.data or {}).get("yaml_file") or validator.args.data
-        self._data = evaluated_data(run.workspace, str(source), split)
+        source = data_of(validator.data, str(validator.args.task)) or str(validator.args.data)
+        self._data = evaluated_data(run.workspace, source, split)
         if split == "test":
             files = _image_files(validator.dataloader.dataset)
             self._look = open_look(
@@ -131,7 +137,23 @@ class Validation:
 
     def _keep(self, run: Run, result: Result) -> None:
         look = self._look.look if self._look else ""
-        run.evaluation(result.evaluation, result.matches, result.boxes, look=look)
+        run.evaluation(result.evaluation, result.records, result.boxes, look=look)
+
+
+def order_of(validator: Any) -> Order | None:
+    """Return what the validator's loader draws, and begin a pass; None where it does not say.
+
+    To be called before every pass: a trainer's validator has many over one loader.
+    """
+    order: Order | None = getattr(validator, _ORDER, None)
+    if order is None or order.loader is not validator.dataloader:
+        try:
+            order = Order(validator.dataloader)
+        except TypeError:
+            return None
+        setattr(validator, _ORDER, order)
+    order.begin()
+    return order
 
 
 def _image_files(dataset: Any) -> list[str]:
