@@ -44,7 +44,7 @@ def find_pin(folder: Folder, project: str, dataset: str) -> Pinned | None:
         By the charter's policy ``require``, naming the command that tags the data.
     """
     policy = charter_for_training(folder, project, Path.cwd()).dataset_policy
-    if policy == "warn" and Path(dataset).is_file():
+    if policy == "warn" and Path(dataset).exists():
         return None
     try:
         pinned = _found(folder, dataset)
