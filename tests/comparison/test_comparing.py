@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 
 import epochal
 from epochal.analysis.metrics import DEFAULT_REGISTRY
 from epochal.comparison import compare
 from epochal.errors import InvalidInput, NotFound
+from epochal.evaluation import build_classification
 
 MAP = "metrics/mAP50-95(B)"
 RISE = [0.5 * (1 - 0.8**i) for i in range(1, 31)]
@@ -54,6 +56,30 @@ def test_comparable_evaluations_stand_above_the_curves(lab, evaluation):
         (1.0, pytest.approx(1.2)),
         (1.0, pytest.approx(2 / 3)),
     ]
+
+
+def test_classes_of_classifiers_are_compared_by_recall(lab):
+    def classified(hits):
+        """Two classes of ten images each, and how many of each were told."""
+        truth = np.repeat([0, 1], 10)
+        told = np.concatenate([np.arange(10) < n for n in hits])
+        return build_classification(
+            truth,
+            np.eye(2)[np.where(told, truth, 1 - truth)],
+            images=[f"{i}.jpg" for i in range(20)],
+            classes=("pallet", "drum"),
+            split="val",
+            dataset="parts@v1",
+        )[0]
+
+    lab.train("v1_a", RISE, key="metrics/accuracy_top1", evaluation=classified((8, 10)))
+    lab.train("v2_b", RISE, key="metrics/accuracy_top1", evaluation=classified((10, 5)))
+    with lab.store() as store:
+        found = compared(store, "v1_a", "v2_b", metric="accuracy_top1")
+    (table,) = found.splits
+    assert table.class_noun == "recall"
+    assert [row.ap for row in table.classes] == [(0.8, 1.0), (1.0, 0.5)]
+    assert "Kept less than 90 % of v1_a's recall: drum (50 %, 10 images)." in found.verdicts[0]
 
 
 def test_evaluations_on_other_data_are_shown_and_not_compared(lab, evaluation):

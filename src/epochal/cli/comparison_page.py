@@ -323,7 +323,7 @@ def _class_table(
     tight: int,
 ) -> Table:
     support = ("obj",) if tight == 2 else ("objects", "images")
-    grid = _grid(letters, places, tight, "AP per class", *support)
+    grid = _grid(letters, places, tight, f"{table.class_noun} per class", *support)
     rows = table.classes
     if len(rows) > classes:
         rows = tuple(sorted(rows, key=_largest_change))[:classes]

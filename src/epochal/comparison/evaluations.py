@@ -26,7 +26,10 @@ __all__ = [
 
 
 class ClassRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One class: its AP in each run, and what is left of it against the first."""
+    """One class: its AP in each run, and what is left of it against the first.
+
+    A classifier's class has its recall in the place of an AP.
+    """
 
     name: str
     instances: int
@@ -62,6 +65,12 @@ class SplitTable(msgspec.Struct, frozen=True, kw_only=True):
     """How the measuring differed without blocking a comparison, e.g. the image size."""
     missing: tuple[int, ...] = ()
     """Places of the runs that this evaluator never measured on this split."""
+
+    @property
+    def class_noun(self) -> str:
+        """What `classes` hold of each class: AP, or recall."""
+        accuracies = any(name.startswith("accuracy") for name in self.metrics)
+        return "recall" if accuracies else "AP"
 
     def comparable(self, place: int) -> bool:
         """Return whether the numbers of the run at `place` may be compared with the first's."""
@@ -111,7 +120,7 @@ def common_evaluator(documents: list[RunDocument], split: str, preferred: str) -
 def per_class_table(
     evaluations: Sequence[Evaluation | None],
 ) -> list[ClassRow]:
-    """Return per-class AP side by side.
+    """Return per-class AP, or a classifier's recall, side by side.
 
     Classes stand in the order of the first evaluation there is; support is its own, and retention
     is measured against it. Whether they may be compared says `SplitTable.not_comparable`.
@@ -120,11 +129,12 @@ def per_class_table(
     if not present:
         return []
     first = present[0]
-    by_name = [{c.name: c.ap for c in e.per_class} if e else {} for e in evaluations]
+    field = "recall" if first.task == "classify" else "ap"
+    by_name = [{c.name: getattr(c, field) for c in e.per_class} if e else {} for e in evaluations]
     rows = []
     for result in first.per_class:
         ap = tuple(found.get(result.name) for found in by_name)
-        base = result.ap
+        base = getattr(result, field)
         rows.append(
             ClassRow(
                 name=result.name,

@@ -127,22 +127,23 @@ def attribution(difference: RunDifference) -> str:
 
 
 def drop_sentence(table: SplitTable | None, place: int, first: str, keep_share: float) -> str:
-    """Return which classes kept less than `keep_share` of the AP they had in the first run."""
+    """Return which classes kept less than `keep_share` of what they had in the first run."""
     drops = retention_drops(table, place, keep_share) if table is not None else ()
     if table is None or not drops:
         return ""
     objects = {row.name: row.instances for row in table.classes}
+    things = "objects" if table.class_noun == "AP" else "images"
     named = ", ".join(
-        f"{name} ({share * 100:.0f} %, {objects[name]} objects)" for name, share in drops[:_NAMED]
+        f"{name} ({share * 100:.0f} %, {objects[name]} {things})" for name, share in drops[:_NAMED]
     )
     more = f" and {len(drops) - _NAMED} more" if len(drops) > _NAMED else ""
-    return f"Kept less than {keep_share * 100:g} % of {first}'s AP: {named}{more}."
+    return f"Kept less than {keep_share * 100:g} % of {first}'s {table.class_noun}: {named}{more}."
 
 
 def retention_drops(
     table: SplitTable, place: int, keep_share: float
 ) -> tuple[tuple[str, float], ...]:
-    """Return the classes whose AP in a run is below `keep_share` of the first's, worst first."""
+    """Return the classes that kept less than `keep_share` of the first run's, worst first."""
     if not table.comparable(place):
         return ()
     drops = [

@@ -1075,6 +1075,8 @@ export interface components {
         /**
          * ClassRow
          * @description One class: its AP in each run, and what is left of it against the first.
+         *
+         *         A classifier's class has its recall in the place of an AP.
          */
         ClassRow: {
             name: string;
