@@ -50,7 +50,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 @click.argument("run", required=False)
 @click.option("--run", "run_option", hidden=True)
 @click.option("--split", default="val", show_default=True, help="val, test or another split.")
-@click.option("--data", help="A data.yaml or name@tag; default: the run's own.")
+@click.option("--data", help="data.yaml, folder of classes or name@tag; default: the run's own.")
 @click.option("--device", help="As the trainer names it: cpu, 0, mps ...")
 @click.option("--python", help="A Python with Ultralytics; default: the one that trained the run.")
 @click.option("--reveal", is_flag=True, help="Show a losing challenger's numbers; it is recorded.")
