@@ -152,6 +152,44 @@ class TestCoco:
             said = error.message
         assert said or np.isfinite(boxes.pred_xyxy).all()
 
+    @settings(max_examples=100, deadline=None)
+    @given(
+        piece=st.integers(1, 700),
+        indent=st.sampled_from([None, 1]),
+        change=st.sampled_from(["", "name", "nested", "whole", "lost", "comma"]),
+        at=st.floats(0, 1, exclude_max=True),
+    )
+    def test_results_are_read_in_pieces_as_they_are_whole(
+        self, tmp_path_factory, piece, indent, change, at
+    ):
+        folder = tmp_path_factory.mktemp("pieces")
+        truth, results = to_coco(random_boxes(3, 4))
+        row = results[int(at * len(results))]
+        if change == "name":
+            row["file_name"] = 'no "}, {"such"},'
+        elif change == "nested":
+            row["segmentation"] = {"size": [2, 2], "counts": "}"}
+        content = {"annotations": results} if change == "whole" else results
+        text = json.dumps(content, indent=indent)
+        if change == "lost":
+            text = text[: int(at * len(text))] + text[int(at * len(text)) + 1 :]
+        elif change == "comma":
+            text = text[:-1] + ",]"
+        paths = write(folder / "t.json", truth), write(folder / "r.json", text)
+
+        def found(size):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("epochal.evaluation.coco_entries._PIECE", size)
+                try:
+                    boxes = read_coco(*paths)
+                except InvalidInput as error:
+                    return str(error)
+            return [getattr(boxes, column).tolist() for column in PRED_COLUMNS]
+
+        whole = found(1 << 30)
+        assert found(piece) == whole
+        assert (change == "comma") <= isinstance(whole, str)
+
     def test_no_annotations_and_no_results(self, coco):
         def change(truth, results):
             truth["annotations"].clear()

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
-from itertools import chain
-from operator import attrgetter
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
-from epochal.errors import InvalidInput, NotFound
+from epochal.errors import InvalidInput
+from epochal.evaluation.coco_entries import Dataset, Entries, Image, read_dataset, read_results
 from epochal.evaluation.detections import Boxes, area_of
 from epochal.evaluation.matching import match
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from epochal.evaluation.columns import Floats
 
@@ -27,53 +23,7 @@ __all__ = ["read_coco", "read_coco_predictions", "read_coco_truth"]
 _TELLING, _TIMES = 5, 3  # matches, and how many times those of the other reading
 
 
-_Side: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None
-
-
-class _Image(msgspec.Struct, gc=False):
-    id: int | str
-    file_name: str = ""
-    width: _Side = None
-    height: _Side = None
-    video_id: int | str | None = None
-
-
-class _Category(msgspec.Struct, gc=False):
-    id: int
-    name: str
-
-
-class _Annotation(msgspec.Struct, gc=False):
-    image_id: int | str
-    category_id: int
-    bbox: tuple[float, float, float, float]
-    area: float | None = None
-    iscrowd: int | bool = 0
-    file_name: str = ""
-
-
-class _Dataset(msgspec.Struct):
-    images: list[_Image]
-    categories: list[_Category]
-    annotations: list[_Annotation] = []
-
-
-class _Result(msgspec.Struct, gc=False):
-    image_id: int | str
-    category_id: int
-    bbox: tuple[float, float, float, float]
-    score: float
-    file_name: str = ""
-
-
-class _Results(msgspec.Struct):
-    """Results inside a whole COCO file, as some tools export them."""
-
-    annotations: list[_Result]
-    categories: list[_Category] = []
-
-
-_UNKNOWN, _SEVERAL = -2, -1
+_SEVERAL = -1
 
 
 def read_coco(
@@ -91,11 +41,11 @@ def read_coco(
     NotFound, InvalidInput
         As `read_coco_truth` and `read_coco_predictions`.
     """
-    dataset = _decode(Path(truth), _Dataset)
-    boxes = _coco_truth(Path(truth), dataset)
+    dataset, annotations = read_dataset(Path(truth))
+    boxes = _coco_truth(Path(truth), dataset, annotations)
     ids = {image.id: i for i, image in enumerate(_sorted_images(dataset))}
     path = Path(results)
-    rows, named = _results(path)
+    entries, named = read_results(path)
     names = {category.id: category.name for category in dataset.categories}
     for category in named:
         if category.name != names.get(category.id, category.name):
@@ -104,13 +54,17 @@ def read_coco(
                 f"in the ground truth {names[category.id]!r}",
                 "Are these predictions for another class list?",
             )
-    images = _by_name(boxes) | ids
+    images: dict[int | str, int] = ids
+    if entries.named or not ids.keys() >= set(entries.image_id.values):
+        images = _by_name(boxes) | ids
     readings = {"those of the ground truth": _category_index(dataset)}
     if first_category is not None:
         readings = _counted(boxes, first_category)
-    elif any(_column(rows, "file_name")):
+    elif entries.named:
         readings |= _counted(boxes, 0, 1)
-    return _with_results(path, rows, boxes, images, _fitting(path, rows, boxes, images, readings))
+    return _with_results(
+        path, entries, boxes, images, _fitting(path, entries, boxes, images, readings)
+    )
 
 
 def read_coco_truth(path: str | Path) -> Boxes:
@@ -128,7 +82,7 @@ def read_coco_truth(path: str | Path) -> Boxes:
         Not such a file, an id that occurs twice, an annotation of an unknown image or category, or
         one whose box is not finite or lies outside its image; file and entry are named.
     """
-    return _coco_truth(Path(path), _decode(Path(path), _Dataset))
+    return _coco_truth(Path(path), *read_dataset(Path(path)))
 
 
 def read_coco_predictions(
@@ -164,14 +118,14 @@ def read_coco_predictions(
         categories fit alike.
     """
     path = Path(path)
-    rows, named = _results(path)
+    entries, named = read_results(path)
     images = _by_name(truth)
     if categories is None and named and {c.name for c in named} <= set(truth.classes):
         categories = {category.id: truth.classes.index(category.name) for category in named}
     if categories is None:
         readings = _counted(truth, *((0, 1) if first_category is None else (first_category,)))
-        categories = _fitting(path, rows, truth, images, readings)
-    return _with_results(path, rows, truth, images, categories)
+        categories = _fitting(path, entries, truth, images, readings)
+    return _with_results(path, entries, truth, images, categories)
 
 
 def _by_name(truth: Boxes) -> dict[int | str, int]:
@@ -197,7 +151,7 @@ def _counted(truth: Boxes, *firsts: int) -> dict[str, dict[int, int]]:
 
 def _fitting(
     path: Path,
-    rows: Sequence[_Result],
+    entries: Entries,
     truth: Boxes,
     images: Mapping[int | str, int],
     readings: Mapping[str, Mapping[int, int]],
@@ -208,7 +162,7 @@ def _fitting(
     """
     if len(readings) == 1:
         return next(iter(readings.values()))
-    ids = sorted(set(_column(rows, "category_id")))
+    ids = sorted(entries.category_id.values)
     possible: dict[tuple[int, ...], str] = {}
     for name, reading in readings.items():
         if all(id_ in reading for id_ in ids):
@@ -219,7 +173,7 @@ def _fitting(
     found = {
         name: int(
             match(
-                _with_results(path, rows, truth, images, readings[name]),
+                _with_results(path, entries, truth, images, readings[name]),
                 thresholds=(0.5,),
                 agnostic_iou=0,
             ).tp.sum()
@@ -236,57 +190,15 @@ def _fitting(
     return readings[best]
 
 
-def _results(path: Path) -> tuple[list[_Result], list[_Category]]:
-    """Return the entries of a results file, and its categories where it has them."""
-    decoded: Any = _decode(path, list[_Result] | _Results)
-    if isinstance(decoded, _Results):
-        return decoded.annotations, decoded.categories
-    return decoded, []
-
-
-def _decode(path: Path, kind: Any) -> Any:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise NotFound(f"{path} does not exist") from error
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read ({error.strerror})") from error
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        _refuse_nan(path, data)
-        reason = str(error).replace("`$[", "`[").replace("`$.", "`")
-        raise InvalidInput(f"{path} is not readable as COCO JSON ({reason})") from error
-
-
-def _refuse_nan(path: Path, data: bytes) -> None:
-    """Raise where the file is JSON but for NaN and infinity, which some writers let through."""
-    try:
-        decoded = json.loads(data)
-    except ValueError:
-        return
-    rows = decoded.get("annotations", []) if isinstance(decoded, dict) else decoded
-    for index, row in enumerate(rows if isinstance(rows, list) else []):
-        if not isinstance(row, dict):
-            continue
-        box = row.get("bbox")
-        numbers = [*(box if isinstance(box, list) else []), row.get("score")]
-        if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
-            raise InvalidInput(
-                f"{path}, entry {index}: a box or score is not finite",
-                "A model that emits NaN is broken: predict again in full precision",
-            )
-
-
-def _sorted_images(dataset: _Dataset) -> list[_Image]:
+def _sorted_images(dataset: Dataset) -> list[Image]:
     return sorted(dataset.images, key=lambda image: (isinstance(image.id, str), image.id))
 
 
-def _category_index(dataset: _Dataset) -> dict[int, int]:
+def _category_index(dataset: Dataset) -> dict[int, int]:
     return {id_: i for i, id_ in enumerate(sorted(c.id for c in dataset.categories))}
 
 
-def _coco_truth(path: Path, dataset: _Dataset) -> Boxes:
+def _coco_truth(path: Path, dataset: Dataset, annotations: Entries) -> Boxes:
     images = _sorted_images(dataset)
     categories = _category_index(dataset)
     where: dict[int | str, int] = {image.id: index for index, image in enumerate(images)}
@@ -294,9 +206,9 @@ def _coco_truth(path: Path, dataset: _Dataset) -> Boxes:
         raise InvalidInput(f"{path}: an image or category id occurs twice")
     names = {category.id: category.name for category in dataset.categories}
     rows = dataset.annotations
-    img, cls = _indices(path, "annotation", rows, where, categories)
+    img, cls = _indices(path, "annotation", annotations, where, categories)
     sizes = np.array([(i.width or 0, i.height or 0) for i in images], np.int32).reshape(-1, 2)
-    xyxy = _corners(path, "annotation", rows, sizes, img)
+    xyxy = _corners(path, "annotation", annotations, sizes, img)
     area = [a.area for a in rows]
     videos = [image.video_id for image in images]
     return Boxes(
@@ -314,87 +226,67 @@ def _coco_truth(path: Path, dataset: _Dataset) -> Boxes:
 
 def _with_results(
     path: Path,
-    rows: Sequence[_Result],
+    entries: Entries,
     truth: Boxes,
     images: Mapping[int | str, int],
     categories: Mapping[int, int],
 ) -> Boxes:
-    img, cls = _indices(path, "entry", rows, images, categories)
+    img, cls = _indices(path, "entry", entries, images, categories)
     return truth.with_predictions(
         img=img,
         cls=cls,
-        score=np.fromiter(_column(rows, "score"), np.float64, len(rows)),
-        xyxy=_corners(path, "entry", rows, truth.sizes, img),
+        score=entries.score,
+        xyxy=_corners(path, "entry", entries, truth.sizes, img),
     )
 
 
 def _indices(
     path: Path,
     what: str,
-    rows: Sequence[_Annotation | _Result],
+    entries: Entries,
     images: Mapping[int | str, int],
     categories: Mapping[int, int],
 ) -> tuple[Any, Any]:
     """Return image and class of each row; the first that has none is named."""
-
-    def looked_up(name: str, table: Mapping[Any, int]) -> Any:
-        known = _OrUnknown(table)
-        return np.fromiter(map(known.__getitem__, _column(rows, name)), np.int32, len(rows))
-
-    img = looked_up("image_id", images)
-    if any(_column(rows, "file_name")):
-        named = looked_up("file_name", images)
+    img = entries.image_id.looked_up(images)
+    if entries.named:
+        named = entries.file_name.looked_up(images)
         img = np.where(named >= 0, named, img)
-    cls = looked_up("category_id", categories)
+    cls = entries.category_id.looked_up(categories)
     bad = (img < 0) | (cls < 0)
     if bad.any():
         at = int(bad.argmax())
-        row = rows[at]
+        image_id = entries.image_id[at]
         if img[at] == _SEVERAL:
-            reason = f"image_id {row.image_id!r} fits several images"
+            reason = f"image_id {image_id!r} fits several images"
             remedy = "Give the images of the split names of their own"
         elif img[at] < 0:
-            reason = f"image_id {row.image_id!r} is not in the ground truth"
+            reason = f"image_id {image_id!r} is not in the ground truth"
             remedy = "Is it the split that was predicted?"
         else:
             known = sorted(categories)
-            reason = f"category_id {row.category_id} is not among the {len(known)} classes" + (
-                f" ({known[0]}..{known[-1]})" if known else ""
+            reason = (
+                f"category_id {entries.category_id[at]} is not among the {len(known)} classes"
+                + (f" ({known[0]}..{known[-1]})" if known else "")
             )
             remedy = "Are these predictions for another class list?"
         raise InvalidInput(f"{path}, {what} {at}: {reason}", remedy if what == "entry" else "")
     return img, cls
 
 
-def _column(rows: Sequence[_Annotation | _Result], name: str) -> Iterator[Any]:
-    """Return an attribute of each row, without a step of Python for each."""
-    return map(attrgetter(name), rows)
-
-
-class _OrUnknown(dict[Any, int]):
-    """A table in which what is not there is `_UNKNOWN`."""
-
-    def __missing__(self, key: Any) -> int:
-        return _UNKNOWN
-
-
-def _corners(
-    path: Path, what: str, rows: Sequence[_Annotation | _Result], sizes: np.ndarray, img: Any
-) -> Floats:
+def _corners(path: Path, what: str, entries: Entries, sizes: np.ndarray, img: Any) -> Floats:
     """Return the boxes as corners; the first that no image can hold is named."""
-    sides = chain.from_iterable(_column(rows, "bbox"))
-    box = np.fromiter(sides, np.float64, 4 * len(rows)).reshape(-1, 4)
-    width, height = box[:, 2], box[:, 3]
-    negative = (width < 0) | (height < 0)
+    box = entries.bbox.copy()
+    negative = (box[:, 2] < 0) | (box[:, 3] < 0)
     box[:, 2:] += box[:, :2]
-    size = sizes[img].astype(np.float64)
-    known = (size > 0).all(axis=1)
-    outside = known & ((box[:, :2] > size) | (box[:, 2:] < 0)).any(axis=1)
+    left, top, right, bottom = box.T
+    known = (sizes > 0).all(axis=1)
+    width, height = (np.where(known, side, np.inf).take(img) for side in sizes.T)
+    outside = (left > width) | (top > height) | known.take(img) & ((right < 0) | (bottom < 0))
     bad = negative | outside
     if bad.any():
         at = int(bad.argmax())
-        row = rows[at]
-        shown = ", ".join(f"{value:g}" for value in row.bbox)
+        shown = ", ".join(f"{value:g}" for value in entries.bbox[at])
         if negative[at]:
             reason, remedy = "has a negative width or height", "A box is x, y, width, height"
         else:
@@ -402,6 +294,7 @@ def _corners(
             reason = f"lies outside its image of {w} x {h} pixels"
             remedy = "Boxes are in pixels of the original image"
         raise InvalidInput(
-            f"{path}, {what} {at} (image {row.image_id!r}): the box [{shown}] {reason}", remedy
+            f"{path}, {what} {at} (image {entries.image_id[at]!r}): the box [{shown}] {reason}",
+            remedy,
         )
     return box

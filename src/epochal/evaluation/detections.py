@@ -127,12 +127,12 @@ class Boxes:
         if len(img) and (img.min() < 0 or img.max() >= n):
             raise InvalidInput(f"{what} has an image index outside 0..{n - 1}")
         self._refuse((cls < 0) | (cls >= k), img, f"{what} has a class outside 0..{k - 1}")
-        self._refuse(~np.isfinite(xyxy).all(axis=1), img, f"the box of {what} is not finite")
-        self._refuse(
-            (xyxy[:, 2:] < xyxy[:, :2]).any(axis=1),
-            img,
-            f"the box of {what} has a negative width or height",
-        )
+        # Side by side: to reduce over four columns takes NumPy several times as long.
+        left, top, right, bottom = xyxy.T
+        finite = np.isfinite(left) & np.isfinite(top) & np.isfinite(right) & np.isfinite(bottom)
+        self._refuse(~finite, img, f"the box of {what} is not finite")
+        negative = (right < left) | (bottom < top)
+        self._refuse(negative, img, f"the box of {what} has a negative width or height")
         for name, values in (("img", img), ("cls", cls), ("xyxy", xyxy)):
             self._set(f"{side}_{name}", values)
 
