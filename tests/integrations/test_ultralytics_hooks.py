@@ -11,7 +11,8 @@ import pytest
 from epochal.errors import Refused
 from epochal.integrations.ultralytics import handlers
 from epochal.integrations.ultralytics.capture import to_original
-from epochal.integrations.ultralytics.hooks import EVENTS, Hook, Options
+from epochal.integrations.ultralytics.hooks import EVENTS, Hook
+from epochal.integrations.ultralytics.options import Options
 from epochal.integrations.ultralytics.results import _share
 
 

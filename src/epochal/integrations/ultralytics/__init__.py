@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from epochal.integrations.ultralytics.hooks import EVENTS, Hook, Options
+from epochal.integrations.ultralytics.hooks import EVENTS, Hook
+from epochal.integrations.ultralytics.options import Options
 
 __all__ = ["attach", "install", "uninstall"]
 

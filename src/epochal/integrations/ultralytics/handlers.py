@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from epochal.integrations.ultralytics.hooks import Options
+from epochal.integrations.ultralytics.options import Options
 from epochal.integrations.ultralytics.training import Training
 from epochal.integrations.ultralytics.validation import Validation, order_of
 from epochal.run.run import Run

@@ -10,13 +10,14 @@ from __future__ import annotations
 import importlib
 import os
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from epochal.errors import Refused
+from epochal.integrations.ultralytics.options import Options
 from epochal.run.recorder import strict
 from epochal.run.telling import say
 
-__all__ = ["EVENTS", "Hook", "Options"]
+__all__ = ["EVENTS", "Hook"]
 
 EVENTS = (
     "on_pretrain_routine_start",
@@ -29,18 +30,6 @@ EVENTS = (
     "on_val_end",
 )
 """The events that are listened to; `handlers` has a function of each name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a model is to be recorded."""
-
-    init: dict[str, Any] = field(default_factory=dict)
-    every_n_batches: int = 0
-    purpose: Literal["gate", "explore", "monitor"] = "explore"
-    """What looks at test images are for; see `epochal.decisions.ledger`."""
-    revealed: Literal["nothing", "number"] = "number"
-    """What a look shows a person: Ultralytics prints its numbers unless it is kept from it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from epochal.integrations.ultralytics import arm
-from epochal.integrations.ultralytics.hooks import Options
+from epochal.integrations.ultralytics.options import Options
 
 __all__ = ["Request"]
 

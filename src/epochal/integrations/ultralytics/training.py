@@ -13,7 +13,7 @@ from typing import Any, Literal
 from epochal.errors import Refused
 from epochal.integrations.intent import Intent
 from epochal.integrations.launches import numbered
-from epochal.integrations.ultralytics.hooks import Options
+from epochal.integrations.ultralytics.options import Options
 from epochal.integrations.ultralytics.pins import data_of, is_settled, pin
 from epochal.integrations.ultralytics.plots import wait_for_plots
 from epochal.integrations.ultralytics.settings import effective, requested

@@ -9,8 +9,8 @@ from epochal.decisions.ledger import complete_look, open_look
 from epochal.errors import NotFound
 from epochal.integrations.intent import Intent
 from epochal.integrations.ultralytics.capture import Capture
-from epochal.integrations.ultralytics.hooks import Options
 from epochal.integrations.ultralytics.links import Weights, find_origin
+from epochal.integrations.ultralytics.options import Options
 from epochal.integrations.ultralytics.pins import EvaluatedData, data_of, evaluated_data
 from epochal.integrations.ultralytics.rankings import Order, Rankings
 from epochal.integrations.ultralytics.results import (
