@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from tests.interop.gate import DirectGate
 
 from epochal.interop.mlflow.wire import mlflow_routes
 from epochal.journal.folder import Folder
@@ -16,18 +16,6 @@ from epochal.store.store import Store
 from epochal.version import __version__
 
 API, PAGES = "/api/2.0/mlflow", "/ajax-api/2.0/mlflow"
-
-
-class DirectGate:
-    """One store, used from the thread that asks."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    async def read(self, answer: Callable[[Store], Any]) -> Any:
-        return answer(self.store)
-
-    write = read
 
 
 @pytest.fixture

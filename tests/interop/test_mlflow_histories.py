@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
+from tests.interop.gate import DirectGate
 
 from epochal.interop.mlflow.history_routes import sampled_steps
 from epochal.interop.mlflow.wire import mlflow_app
@@ -17,18 +18,6 @@ from epochal.journal.folder import Folder
 from epochal.store.store import Store
 
 BULK, INTERVAL = "metrics/get-history-bulk", "metrics/get-history-bulk-interval"
-
-
-class DirectGate:
-    """One store, used from the thread that asks."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    async def read(self, answer: Callable[[Store], Any]) -> Any:
-        return answer(self.store)
-
-    write = read
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.interop.gate import DirectGate
 
 from epochal.interop.mlflow import wire
 from epochal.interop.mlflow.errors import MlflowError
@@ -17,18 +18,6 @@ from epochal.interop.mlflow.routing import Call
 from epochal.interop.mlflow.wire import mlflow_app
 from epochal.journal.folder import Folder
 from epochal.store.store import Store
-
-
-class DirectGate:
-    """One store, used from the thread that asks."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    async def read(self, answer: Callable[[Store], Any]) -> Any:
-        return answer(self.store)
-
-    write = read
 
 
 @pytest.fixture

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.interop.gate import DirectGate
 
 from epochal.interop.mlflow.wire import mlflow_app
 from epochal.journal.folder import Folder
 from epochal.store.store import Store
-
-
-class DirectGate:
-    """One store, used from the thread that asks."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    async def read(self, answer: Callable[[Store], Any]) -> Any:
-        return answer(self.store)
-
-    write = read
 
 
 class Mlflow:

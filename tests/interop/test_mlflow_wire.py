@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
+from tests.interop.gate import DirectGate
 
 import epochal
 from epochal.interop.mlflow.errors import MlflowError
@@ -20,18 +21,6 @@ from epochal.interop.mlflow.search import matches, parse_filter, parse_order, so
 from epochal.interop.mlflow.wire import mlflow_app
 from epochal.journal.folder import Folder
 from epochal.store.store import Store
-
-
-class DirectGate:
-    """One store, used from the thread that asks: what a test needs of a server."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    async def read(self, answer: Callable[[Store], Any]) -> Any:
-        return answer(self.store)
-
-    write = read
 
 
 class Mlflow:
