@@ -89,7 +89,8 @@ def _draw_gate(console: Console, gate: Gate, decision: Decision, explain: bool) 
         grid.add_row("", "", "", Text(detail, "dim"))
     if len(details) < len(gate.details):
         more = len(gate.details) - len(details)
-        grid.add_row("", "", "", Text(f"and {more} more lines with --explain", "dim"))
+        lines = "line" if more == 1 else "lines"
+        grid.add_row("", "", "", Text(f"and {more} more {lines} with --explain", "dim"))
     console.print(grid)
     console.print()
 
