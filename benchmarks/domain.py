@@ -112,12 +112,14 @@ def dataset_scan(place: Path, images: int = 20_000, size: int = 20_000) -> Measu
     begun = time.perf_counter()
     found = scan(yaml)
     first = time.perf_counter() - begun
-    begun = time.perf_counter()
-    scan(yaml, previous=found.cache)
-    again = time.perf_counter() - begun
+    rescans = []
+    for _ in range(3):  # half a second each: one hiccup of the machine is a tenth of it
+        begun = time.perf_counter()
+        scan(yaml, previous=found.cache)
+        rescans.append(time.perf_counter() - begun)
+    again = min(rescans) / (2 * images) * 100_000
     megabytes = images * size / 1e6
     yield Figure(what=f"dataset scan, {images:,} images of {size // 1000} kB, warm",
                  value=megabytes / first, unit="MB/s")  # fmt: skip
     yield Figure(what="  files (image and label) a second", value=2 * images / first, unit="1/s")
-    yield Figure(what="unchanged, per 100,000 files", value=again / (2 * images) * 100_000,
-                 unit="s", budget=2)  # fmt: skip
+    yield Figure(what="unchanged, per 100,000 files, best of 3", value=again, unit="s", budget=2)
