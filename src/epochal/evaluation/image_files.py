@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from epochal.datasets.dimensions import shown_size
 from epochal.datasets.yolo import IMAGE_SUFFIXES
 from epochal.errors import InvalidInput
 
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = ["find_images", "image_sizes"]
-
-_ORIENTATION = 274  # EXIF tag
-_SIDEWAYS = frozenset({5, 6, 7, 8})  # orientations whose sides are swapped when shown
 
 
 def find_images(folder: Path) -> dict[str, Path]:
@@ -55,15 +53,11 @@ def image_sizes(
     for index, (name, path) in enumerate(files.items()):
         try:
             with Image.open(path) as image:
-                width, height = image.size
-                if image.format in ("JPEG", "MPO"):
-                    turned = image.getexif().get(_ORIENTATION) in _SIDEWAYS
-                    width, height = (height, width) if turned else (width, height)
+                sizes[name] = shown_size(image)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise InvalidInput(
                 f"{path} cannot be read as an image ({error})", "Replace the file or its labels"
             ) from error
-        sizes[name] = (width, height)
         if progress is not None:
             progress(index + 1, len(files))
     return sizes
