@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from epochal.interop.mlflow.errors import invalid, missing
@@ -53,20 +54,13 @@ def _search_models(store: Store, given: Given) -> dict[str, Any]:
     clauses = parse_filter(text(given, "filter"))
 
     def lookup_of(model: dict[str, Any]) -> Lookup:
-        def lookup(entity: str, key: str) -> Any:
-            if entity == "tag":
-                return model["tags"].get(key, _ABSENT.get(key))
-            known = {
-                "name": model["name"],
-                "creation_timestamp": model["created"],
-                "last_updated_timestamp": model["updated"],
-                "timestamp": model["updated"],
-            }
-            if key not in known:
-                raise invalid(f"Invalid attribute name: {key}")
-            return known[key]
-
-        return lookup
+        return _lookup(
+            model["tags"],
+            name=model["name"],
+            creation_timestamp=model["created"],
+            last_updated_timestamp=model["updated"],
+            timestamp=model["updated"],
+        )
 
     found = [m for m in registry.models() if matches(clauses, lookup_of(m))]
     orders = parse_order([*listed(given, "order_by"), "name ASC"])
@@ -146,22 +140,15 @@ def _search_versions(store: Store, given: Given) -> dict[str, Any]:
     clauses = parse_filter(text(given, "filter"), numeric=("version_number",))
 
     def lookup_of(version: dict[str, Any]) -> Lookup:
-        def lookup(entity: str, key: str) -> Any:
-            if entity == "tag":
-                return version["tags"].get(key, _ABSENT.get(key))
-            known = {
-                "name": version["name"],
-                "version_number": int(version["version"]),
-                "run_id": version["run_id"],
-                "source_path": version["source"],
-                "creation_timestamp": version["created"],
-                "last_updated_timestamp": version["updated"],
-            }
-            if key not in known:
-                raise invalid(f"Invalid attribute name: {key}")
-            return known[key]
-
-        return lookup
+        return _lookup(
+            version["tags"],
+            name=version["name"],
+            version_number=int(version["version"]),
+            run_id=version["run_id"],
+            source_path=version["source"],
+            creation_timestamp=version["created"],
+            last_updated_timestamp=version["updated"],
+        )
 
     found = [v for v in registry.all_versions() if matches(clauses, lookup_of(v))]
     orders = parse_order(
@@ -201,6 +188,19 @@ def _transition(store: Store, given: Given) -> dict[str, Any]:
         required(given, "name"), digits(given, "version"), text(given, "stage"), archive
     )
     return {"model_version": found}
+
+
+def _lookup(tags: Mapping[str, Any], **known: Any) -> Lookup:
+    """Return how a filter finds the tags and attributes of a model or version."""
+
+    def lookup(entity: str, key: str) -> Any:
+        if entity == "tag":
+            return tags.get(key, _ABSENT.get(key))
+        if key not in known:
+            raise invalid(f"Invalid attribute name: {key}")
+        return known[key]
+
+    return lookup
 
 
 def _download_uri(store: Store, given: Given) -> dict[str, Any]:
