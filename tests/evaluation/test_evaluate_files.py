@@ -153,8 +153,9 @@ def test_sizes_are_those_that_are_shown(tmp_path):
     turned[274] = 6
     Image.new("L", (30, 20)).save(tmp_path / "a.jpg", exif=turned)
     Image.new("L", (30, 20)).save(tmp_path / "b.png")
-    files = {name: tmp_path / name for name in ("a.jpg", "b.png")}
-    assert image_sizes(files) == {"a.jpg": (20, 30), "b.png": (30, 20)}
+    Image.new("L", (30, 20)).save(tmp_path / "c.png", exif=turned)
+    files = {name: tmp_path / name for name in ("a.jpg", "b.png", "c.png")}
+    assert image_sizes(files) == {"a.jpg": (20, 30), "b.png": (30, 20), "c.png": (20, 30)}
     (tmp_path / "b.png").write_bytes(b"no image")
     with pytest.raises(InvalidInput, match=r"b\.png cannot be read as an image"):
         image_sizes(files)
